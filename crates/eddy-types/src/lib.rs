@@ -1,0 +1,19 @@
+//! The words every other crate speaks: ids and addresses, limits, error codes, the description
+//! of an app. No I/O, no async, no clock. Stays small: a type lives here only when two crates
+//! that do not depend on each other need it.
+
+mod address;
+mod app;
+mod digest;
+mod error;
+pub mod limits;
+mod time;
+
+pub use address::{AgentId, FunctionId, Key, MethodName, Name, Seq, ShardId, ShardMap, TenantId};
+pub use app::{
+    AgentSpec, AppSpec, Capabilities, Component, ComponentKind, Durability, Env, FunctionSpec,
+    MethodSpec, RetryPolicy, TimeoutSpec,
+};
+pub use digest::Digest;
+pub use error::{EddyError, ErrorCode, GuestFailure};
+pub use time::Timestamp;

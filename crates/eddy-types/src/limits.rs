@@ -1,0 +1,76 @@
+//! Every default limit, in one place. Each has a typed error at it; docs/limits.md lists them.
+
+use std::time::Duration;
+
+/// Largest record a turn may commit, in bytes: under JetStream's default payload of 1 MiB.
+pub const MAX_RECORD_BYTES: usize = 1_000_000;
+/// Largest argument or result of an invocation, in bytes.
+pub const MAX_PAYLOAD_BYTES: usize = 900_000;
+/// Largest body of `POST /v1/apps`, in bytes.
+pub const MAX_DEPLOY_BYTES: usize = 64 << 20;
+/// Largest state value, in bytes.
+pub const MAX_VALUE_BYTES: usize = 900_000;
+/// Longest name of a tenant, app, function, agent type or method, in bytes.
+pub const MAX_NAME_BYTES: usize = 64;
+/// Longest agent key, in bytes of UTF-8.
+pub const MAX_KEY_BYTES: usize = 256;
+/// Longest state key, in bytes of UTF-8.
+pub const MAX_STATE_KEY_BYTES: usize = 1024;
+/// Longest `Idempotency-Key`, in bytes.
+pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
+/// How long an idempotency key and the tombstone of a deleted agent are remembered.
+pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
+/// Messages that may wait for one agent.
+pub const MAX_MAILBOX: usize = 1024;
+/// Messages that may wait in one shard, all agents together.
+pub const MAX_SHARD_MAILBOX: usize = 65_536;
+/// Undelivered sends of one shard, all targets together.
+pub const MAX_OUTBOX: usize = 65_536;
+/// Sends that one turn may make.
+pub const MAX_SENDS_PER_TURN: usize = 1024;
+/// Timers that one agent may have set.
+pub const MAX_TIMERS_PER_AGENT: usize = 1024;
+/// Immediate effects one turn may have in flight at once.
+pub const MAX_PENDING_PER_TURN: usize = 256;
+/// Immediate effects one turn may start over its life.
+pub const MAX_EFFECTS_PER_TURN: u32 = 100_000;
+/// Depth of a call chain.
+pub const MAX_CALL_DEPTH: usize = 32;
+/// Uncommitted bytes one shard may run ahead of the disk.
+pub const MAX_OVERLAY_BYTES: usize = 64 << 20;
+/// Shards of a node when it is first started. Fixed for the life of the data folder.
+pub const DEFAULT_SHARDS: u16 = 16;
+/// Time a function or turn may take when its manifest is silent.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest a nested wait lasts, even under `timeout = "none"`.
+pub const MAX_NESTED_WAIT: Duration = Duration::from_secs(60);
+/// Memory of one guest instance when its manifest is silent, in bytes.
+pub const DEFAULT_GUEST_MEMORY: usize = 128 << 20;
+/// Largest memory a manifest may ask for one guest instance, in bytes.
+pub const MAX_GUEST_MEMORY: usize = 1 << 30;
+/// Concurrent invocations of one function when its manifest is silent.
+pub const DEFAULT_FUNCTION_CONCURRENCY: u32 = 64;
+/// Invocations of one function that may wait for a free instance.
+pub const MAX_FUNCTION_QUEUE: usize = 1024;
+/// Time after which an idle agent is passivated.
+pub const DEFAULT_IDLE: Duration = Duration::from_secs(60);
+/// Grace that SIGTERM, a move or a redeploy gives to running turns.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+/// `relaxed` durability: the longest a record waits for its flush.
+pub const RELAXED_FLUSH_WITHIN: Duration = Duration::from_millis(100);
+/// Attempts at a send or timer before it becomes a dead letter.
+pub const DEFAULT_DELIVERY_ATTEMPTS: u32 = 8;
+/// First pause between attempts; doubles each time.
+pub const DEFAULT_BACKOFF: Duration = Duration::from_millis(100);
+/// Longest pause between attempts.
+pub const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// Longest time a durable timer may be set ahead.
+pub const MAX_TIMER_DELAY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// Bytes of log one invocation may write; beyond it lines are dropped and counted.
+pub const MAX_LOG_BYTES_PER_INVOCATION: usize = 64 << 10;
+/// Records of finished invocations the node keeps in memory when they are not durable.
+pub const MAX_RECENT_INVOCATIONS: usize = 10_000;
+/// Largest response body of an outbound `fetch`, in bytes.
+pub const MAX_FETCH_BODY_BYTES: usize = 8 << 20;
+/// Entries a page of a listing holds unless asked for fewer.
+pub const MAX_PAGE: usize = 1000;
