@@ -1,0 +1,81 @@
+//! What the core may read of the materialised store. A port: eddy-store implements it over disk,
+//! the simulator over a map. It shows durable, applied records only; what is newer is in the
+//! [`crate::Overlay`], which is asked first.
+
+use crate::message::MessageId;
+use crate::record::{DeadLetter, DeadLetterId, DedupeKey, DedupeRow, DedupeScope, InvocationRow, Send, Timer, Value};
+use eddy_types::{AgentId, EddyError, ShardId, Timestamp};
+
+/// Numbers of sends received from one source shard: all below `floor` are settled, and those in
+/// `above` (each at or above it) took effect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InboxRow {
+    /// Every number below this one is settled.
+    pub floor: u64,
+    /// Numbers at or above the floor that took effect.
+    pub above: std::collections::BTreeSet<u64>,
+}
+
+/// A timer with its address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimerRow {
+    /// The agent.
+    pub agent: AgentId,
+    /// Its name.
+    pub name: String,
+    /// The timer.
+    pub timer: Timer,
+}
+
+/// Read access to the applied state of one shard. Errors are `store-failed`.
+pub trait StoreView {
+    /// One state key of an agent.
+    fn state(&self, agent: &AgentId, key: &str) -> Result<Option<Value>, EddyError>;
+
+    /// State entries of an agent whose key starts with `prefix`, after `after`, in byte order.
+    fn state_range(
+        &self,
+        agent: &AgentId,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Value)>, EddyError>;
+
+    /// Whether the agent has committed anything and was not deleted since.
+    fn agent_exists(&self, agent: &AgentId) -> Result<bool, EddyError>;
+
+    /// The answer remembered for a key, expired or not.
+    fn dedupe(&self, scope: &DedupeScope, key: &DedupeKey) -> Result<Option<DedupeRow>, EddyError>;
+
+    /// One timer of an agent.
+    fn timer(&self, agent: &AgentId, name: &str) -> Result<Option<Timer>, EddyError>;
+
+    /// The names of an agent's timers.
+    fn timers_of(&self, agent: &AgentId) -> Result<Vec<String>, EddyError>;
+
+    /// Timers that fire at or before `until`, earliest first, strictly after `after` in that order.
+    fn timers_until(
+        &self,
+        until: Timestamp,
+        after: Option<&TimerRow>,
+        limit: usize,
+    ) -> Result<Vec<TimerRow>, EddyError>;
+
+    /// Every send not yet settled, by destination and number.
+    fn outbox(&self) -> Result<Vec<(ShardId, u64, Send)>, EddyError>;
+
+    /// The highest number ever given to a send, by destination.
+    fn outbox_last(&self) -> Result<Vec<(ShardId, u64)>, EddyError>;
+
+    /// What was received, by source.
+    fn inbox(&self) -> Result<Vec<(ShardId, InboxRow)>, EddyError>;
+
+    /// A durable invocation.
+    fn invocation(&self, id: MessageId) -> Result<Option<InvocationRow>, EddyError>;
+
+    /// Durable invocations that have not ended.
+    fn unfinished_invocations(&self) -> Result<Vec<(MessageId, InvocationRow)>, EddyError>;
+
+    /// A dead letter.
+    fn dead_letter(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, EddyError>;
+}
