@@ -19,9 +19,11 @@ impl MessageId {
     #[must_use]
     pub fn of_key(scope: &DedupeScope, key: &str) -> Self {
         let tenant_and_target = match scope {
-            DedupeScope::Agent(agent) => {
-                [agent.tenant().as_str(), agent.agent_type().as_str(), agent.key().as_str()]
-            }
+            DedupeScope::Agent(agent) => [
+                agent.tenant().as_str(),
+                agent.agent_type().as_str(),
+                agent.key().as_str(),
+            ],
             DedupeScope::Function(function) => {
                 [function.tenant.as_str(), function.name.as_str(), ""]
             }
@@ -53,7 +55,9 @@ impl MessageId {
     fn derive(parts: &[&[u8]]) -> Self {
         let digest = Digest::of_parts(parts);
         let (head, _) = digest.as_bytes().split_at(16);
-        Self(u128::from_be_bytes(head.try_into().expect("the head is 16 bytes")))
+        Self(u128::from_be_bytes(
+            head.try_into().expect("the head is 16 bytes"),
+        ))
     }
 }
 
@@ -107,20 +111,33 @@ impl CallChain {
     /// The chain of a message that nobody's turn waits for.
     #[must_use]
     pub fn root(now: Timestamp) -> Self {
-        Self { root_at: now, agents: Arc::from([]), caller: None, depth: 0 }
+        Self {
+            root_at: now,
+            agents: Arc::from([]),
+            caller: None,
+            depth: 0,
+        }
     }
 
     /// The chain of what `agent`'s turn calls.
     #[must_use]
     pub fn under(&self, agent: &AgentId, turn: TurnId) -> Self {
         let agents = self.agents.iter().chain([agent]).cloned().collect();
-        Self { root_at: self.root_at, agents, caller: Some(turn), depth: self.depth + 1 }
+        Self {
+            root_at: self.root_at,
+            agents,
+            caller: Some(turn),
+            depth: self.depth + 1,
+        }
     }
 
     /// The chain of what a function invoked under this chain calls.
     #[must_use]
     pub fn through_function(&self) -> Self {
-        Self { depth: self.depth + 1, ..self.clone() }
+        Self {
+            depth: self.depth + 1,
+            ..self.clone()
+        }
     }
 }
 
@@ -164,7 +181,9 @@ impl Operation {
     #[must_use]
     pub fn digest(&self, to: &AgentId) -> Digest {
         let (method, argument): (&[u8], &[u8]) = match self {
-            Self::Method { method, argument, .. } => (method.as_str().as_bytes(), argument),
+            Self::Method {
+                method, argument, ..
+            } => (method.as_str().as_bytes(), argument),
             Self::Delete => (b"", b""),
         };
         Digest::of_parts(&[
@@ -178,7 +197,13 @@ impl Operation {
     /// Whether it cannot change anything.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
-        matches!(self, Self::Method { read_only: true, .. })
+        matches!(
+            self,
+            Self::Method {
+                read_only: true,
+                ..
+            }
+        )
     }
 }
 

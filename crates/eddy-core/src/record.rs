@@ -111,7 +111,7 @@ pub enum Change {
         /// Its number among the sends from this shard to that one, from 1.
         seq: u64,
         /// The send.
-        send: Send,
+        send: SendRow,
     },
     /// A send is settled: delivered, or a dead letter.
     OutboxDone {
@@ -206,7 +206,7 @@ pub enum Sender {
 
 /// A one-way message on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Send {
+pub struct SendRow {
     /// Who sent it. Order holds per sender and target.
     pub from: Sender,
     /// The target.
@@ -231,9 +231,7 @@ pub struct Timer {
 }
 
 /// The number of a dead letter within its shard.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DeadLetterId {
     /// The record that gave up.
     pub seq: Seq,
@@ -322,6 +320,9 @@ impl Record {
 }
 
 fn corrupt(why: &str) -> EddyError {
-    EddyError::new(ErrorCode::JournalCorrupt, format!("a journal record cannot be read: {why}"))
-        .hint("Restore the data folder from a copy; see docs/errors/journal-corrupt.md.")
+    EddyError::new(
+        ErrorCode::JournalCorrupt,
+        format!("a journal record cannot be read: {why}"),
+    )
+    .hint("Restore the data folder from a copy; see docs/errors/journal-corrupt.md.")
 }

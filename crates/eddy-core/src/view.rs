@@ -3,7 +3,10 @@
 //! [`crate::Overlay`], which is asked first.
 
 use crate::message::MessageId;
-use crate::record::{DeadLetter, DeadLetterId, DedupeKey, DedupeRow, DedupeScope, InvocationRow, Send, Timer, Value};
+use crate::record::{
+    DeadLetter, DeadLetterId, DedupeKey, DedupeRow, DedupeScope, InvocationRow, SendRow, Timer,
+    Value,
+};
 use eddy_types::{AgentId, EddyError, ShardId, Timestamp};
 
 /// Numbers of sends received from one source shard: all below `floor` are settled, and those in
@@ -62,7 +65,7 @@ pub trait StoreView {
     ) -> Result<Vec<TimerRow>, EddyError>;
 
     /// Every send not yet settled, by destination and number.
-    fn outbox(&self) -> Result<Vec<(ShardId, u64, Send)>, EddyError>;
+    fn outbox(&self) -> Result<Vec<(ShardId, u64, SendRow)>, EddyError>;
 
     /// The highest number ever given to a send, by destination.
     fn outbox_last(&self) -> Result<Vec<(ShardId, u64)>, EddyError>;
