@@ -1,11 +1,32 @@
 //! The rules of Eddy as state machines without clock, randomness, I/O or async: `now` is an
 //! argument, the store is a port to read from, and every step answers with [`Action`]s for the
 //! node (or the simulator) to carry out.
+//!
+//! A message is delivered to the [`ShardCore`] of its target. When its turn comes, the node runs
+//! the guest, which gathers [`Effects`]; when the handler has ended they become one [`Record`],
+//! which is appended to the journal and, until the store shows it, readable in the [`Overlay`].
+//! Replies, sends and effects that depend on it wait at the output gate until it is durable.
 
+mod dedupe;
+mod effects;
+mod gates;
+mod inbox;
 mod message;
+pub mod model;
+mod outbox;
+mod overlay;
 mod record;
+mod shard;
+mod timers;
 mod view;
 
+pub use effects::{Effects, Outgoing, TimerRequest, TurnReads};
 pub use message::*;
+pub use outbox::{Delivery, DeliveryResult};
+pub use overlay::{Overlay, OverlayRead};
 pub use record::*;
+pub use shard::{
+    Action, FunctionEnd, FunctionRequest, FunctionStart, Mutation, PlainSends, Probe, ShardCore,
+    TurnEnd, TurnPolicy, TurnStart,
+};
 pub use view::*;
