@@ -369,16 +369,15 @@ mod tests {
         store
             .apply(&[record(1, vec![mark(2, 0), mark(3, 0)])])
             .unwrap();
-        assert_eq!(store.inbox().unwrap()[0].1.floor, 1);
+        let row = |store: &MemoryStore| store.inbox().unwrap().remove(0).1;
+        assert_eq!(row(&store).floor, 1);
         store
             .apply(&[record(2, vec![mark(1, 0), mark(7, 6)])])
             .unwrap();
-        assert_eq!(
-            store.inbox().unwrap()[0].1,
-            InboxRow {
-                floor: 8,
-                above: [].into()
-            }
-        );
+        let above = [7].into();
+        assert_eq!(row(&store), InboxRow { floor: 6, above });
+        store.apply(&[record(3, vec![mark(6, 0)])]).unwrap();
+        assert_eq!(row(&store).floor, 8);
+        assert!(row(&store).above.is_empty());
     }
 }

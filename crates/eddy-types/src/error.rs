@@ -200,7 +200,7 @@ pub struct EddyError {
     /// How long to wait before trying again.
     pub retry_after: Option<Duration>,
     /// The guest's own error behind [`ErrorCode::GuestError`].
-    pub guest: Option<GuestFailure>,
+    pub guest: Option<Box<GuestFailure>>,
 }
 
 impl EddyError {
@@ -227,7 +227,7 @@ impl EddyError {
     /// Adds what the guest said.
     #[must_use]
     pub fn guest(mut self, guest: GuestFailure) -> Self {
-        self.guest = Some(guest);
+        self.guest = Some(Box::new(guest));
         self
     }
 

@@ -1,0 +1,276 @@
+//! The buffered effects of one turn, gathered while its handler runs, and the read-through of a
+//! turn's own writes, the overlay and the store.
+
+use crate::overlay::{Overlay, OverlayRead};
+use crate::record::Value;
+use crate::view::StoreView;
+use bytes::Bytes;
+use eddy_types::limits::{
+    MAX_PAGE, MAX_RECORD_BYTES, MAX_SENDS_PER_TURN, MAX_STATE_KEY_BYTES, MAX_TIMER_DELAY,
+    MAX_VALUE_BYTES,
+};
+use eddy_types::{AgentId, EddyError, ErrorCode, MethodName, Timestamp};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::time::Duration;
+
+/// A send that a turn wants to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The target.
+    pub to: AgentId,
+    /// The method.
+    pub method: MethodName,
+    /// The argument, JSON text.
+    pub argument: Bytes,
+}
+
+/// A timer that a turn wants to set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimerRequest {
+    /// When it fires.
+    pub at: Timestamp,
+    /// The method it calls.
+    pub method: MethodName,
+    /// The argument, JSON text.
+    pub argument: Bytes,
+}
+
+/// What a turn changes when it commits; nothing of it when it does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// State keys written (`Some`) or removed (`None`).
+    pub writes: BTreeMap<String, Option<Value>>,
+    /// Sends, in order.
+    pub sends: Vec<Outgoing>,
+    /// Timers set (`Some`) or cancelled (`None`), by name.
+    pub timers: BTreeMap<String, Option<TimerRequest>>,
+    bytes: usize,
+}
+
+impl Effects {
+    /// Whether the turn has nothing to commit.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.sends.is_empty() && self.timers.is_empty()
+    }
+
+    /// Buffers a write.
+    pub fn set(&mut self, key: &str, value: Value) -> Result<(), EddyError> {
+        check_key(key)?;
+        if value.len() > MAX_VALUE_BYTES {
+            return Err(EddyError::new(
+                ErrorCode::RecordTooLarge,
+                format!(
+                    "the value of {key:?} has {} bytes; the limit is {MAX_VALUE_BYTES}",
+                    value.len()
+                ),
+            )
+            .hint(
+                "Split it over several keys and turns, or keep it outside and store a reference.",
+            ));
+        }
+        self.grow(key.len() + value.len())?;
+        self.writes.insert(key.to_owned(), Some(value));
+        Ok(())
+    }
+
+    /// Buffers a removal.
+    pub fn delete(&mut self, key: &str) -> Result<(), EddyError> {
+        check_key(key)?;
+        self.grow(key.len())?;
+        self.writes.insert(key.to_owned(), None);
+        Ok(())
+    }
+
+    /// Buffers a send.
+    pub fn send(&mut self, send: Outgoing) -> Result<(), EddyError> {
+        if self.sends.len() >= MAX_SENDS_PER_TURN {
+            return Err(EddyError::new(
+                ErrorCode::LimitExceeded,
+                format!("one turn may make {MAX_SENDS_PER_TURN} sends"),
+            )
+            .hint("Send to an agent that fans out in several turns."));
+        }
+        self.grow(send.argument.len())?;
+        self.sends.push(send);
+        Ok(())
+    }
+
+    /// Buffers a timer that fires `delay` after `now`.
+    pub fn set_timer(
+        &mut self,
+        name: &str,
+        now: Timestamp,
+        delay: Duration,
+        method: MethodName,
+        argument: Bytes,
+    ) -> Result<(), EddyError> {
+        check_key(name)?;
+        if delay > MAX_TIMER_DELAY {
+            return Err(EddyError::new(
+                ErrorCode::LimitExceeded,
+                format!(
+                    "a timer may be set {} days ahead",
+                    MAX_TIMER_DELAY.as_secs() / 86_400
+                ),
+            ));
+        }
+        self.grow(name.len() + argument.len())?;
+        let timer = TimerRequest {
+            at: now.plus(delay),
+            method,
+            argument,
+        };
+        self.timers.insert(name.to_owned(), Some(timer));
+        Ok(())
+    }
+
+    /// Buffers the cancellation of a timer.
+    pub fn cancel_timer(&mut self, name: &str) -> Result<(), EddyError> {
+        check_key(name)?;
+        self.grow(name.len())?;
+        self.timers.insert(name.to_owned(), None);
+        Ok(())
+    }
+
+    // Bounds the memory a turn may hold; the record's own limit is checked when it is encoded.
+    fn grow(&mut self, by: usize) -> Result<(), EddyError> {
+        const SLACK: usize = 4;
+        self.bytes += by;
+        if self.bytes > SLACK * MAX_RECORD_BYTES {
+            return Err(EddyError::new(
+                ErrorCode::RecordTooLarge,
+                format!("the turn's changes exceed {MAX_RECORD_BYTES} bytes by far"),
+            )
+            .hint("Write less per turn."));
+        }
+        Ok(())
+    }
+}
+
+fn check_key(key: &str) -> Result<(), EddyError> {
+    if key.is_empty() || key.len() > MAX_STATE_KEY_BYTES {
+        return Err(EddyError::new(
+            ErrorCode::InvalidArgument,
+            format!(
+                "a state key or timer name has 1 to {MAX_STATE_KEY_BYTES} bytes, not {}",
+                key.len()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Reads of one agent's state as its turn sees them: its own writes, then uncommitted earlier
+/// turns, then the store.
+pub struct TurnReads<'a, V: ?Sized> {
+    /// The agent.
+    pub agent: &'a AgentId,
+    /// The turn's own writes.
+    pub effects: &'a Effects,
+    /// Earlier turns that the store does not show yet.
+    pub overlay: &'a Overlay,
+    /// The whole committed state of an agent with durability `none`: neither the overlay nor the
+    /// store is asked then.
+    pub volatile: Option<&'a BTreeMap<String, Value>>,
+    /// The store.
+    pub view: &'a V,
+}
+
+impl<V: StoreView + ?Sized> TurnReads<'_, V> {
+    /// One key.
+    pub fn get(&self, key: &str) -> Result<Option<Value>, EddyError> {
+        if let Some(own) = self.effects.writes.get(key) {
+            return Ok(own.clone());
+        }
+        if let Some(volatile) = self.volatile {
+            return Ok(volatile.get(key).cloned());
+        }
+        match self.overlay.state(self.agent, key) {
+            OverlayRead::Known(value) => Ok(value),
+            OverlayRead::Unknown => self.view.state(self.agent, key),
+        }
+    }
+
+    /// Entries whose key starts with `prefix`, after `after`, in byte order.
+    pub fn range(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Value)>, EddyError> {
+        let limit = limit.min(MAX_PAGE);
+        let mut newer = match self.volatile {
+            Some(volatile) => bounded(volatile, prefix, after)
+                .map(|(key, value)| (key.clone(), Some(value.clone())))
+                .collect(),
+            None => self.overlay.state_range(self.agent, prefix, after),
+        };
+        for (key, value) in bounded(&self.effects.writes, prefix, after) {
+            newer.insert(key.clone(), value.clone());
+        }
+        if self.volatile.is_some() || self.overlay.hides_store(self.agent) {
+            let known = newer
+                .into_iter()
+                .filter_map(|(key, value)| Some((key, value?)));
+            return Ok(known.take(limit).collect());
+        }
+        self.merge_with_store(newer, prefix, after, limit)
+    }
+
+    // Walks the store page by page, so that deletions in `newer` never make a page short.
+    fn merge_with_store(
+        &self,
+        mut newer: BTreeMap<String, Option<Value>>,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Value)>, EddyError> {
+        let mut found = Vec::new();
+        let mut cursor = after.map(str::to_owned);
+        while found.len() < limit {
+            let page = self
+                .view
+                .state_range(self.agent, prefix, cursor.as_deref(), limit)?;
+            let last_page = page.len() < limit;
+            cursor = page.last().map(|(key, _)| key.clone()).or(cursor);
+            for (key, value) in page {
+                let later = newer.split_off(&key);
+                found.extend(
+                    std::mem::replace(&mut newer, later)
+                        .into_iter()
+                        .filter_map(present),
+                );
+                match newer.remove(&key) {
+                    Some(own) => found.extend(own.map(|value| (key, value))),
+                    None => found.push((key, value)),
+                }
+            }
+            if last_page {
+                found.extend(std::mem::take(&mut newer).into_iter().filter_map(present));
+                break;
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+}
+
+fn present((key, value): (String, Option<Value>)) -> Option<(String, Value)> {
+    Some((key, value?))
+}
+
+/// The part of a map whose keys start with `prefix` and come after `after`.
+pub(crate) fn bounded<'a, T>(
+    map: &'a BTreeMap<String, T>,
+    prefix: &'a str,
+    after: Option<&'a str>,
+) -> impl Iterator<Item = (&'a String, &'a T)> {
+    let start = match after {
+        Some(after) if after >= prefix => Bound::Excluded(after),
+        _ => Bound::Included(prefix),
+    };
+    map.range::<str, _>((start, Bound::Unbounded))
+        .take_while(move |(key, _)| key.starts_with(prefix))
+}

@@ -1,0 +1,107 @@
+//! Which sends from other shards took effect here. Marks never expire by time: they are dropped
+//! only below the floor, the lowest number that the source has not settled.
+
+use crate::view::InboxRow;
+use eddy_types::{Seq, ShardId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+impl InboxRow {
+    /// Whether this number has taken effect or is settled otherwise.
+    #[must_use]
+    pub fn contains(&self, seq: u64) -> bool {
+        seq < self.floor || self.above.contains(&seq)
+    }
+
+    /// Notes that `seq` took effect and that everything below `floor` is settled.
+    pub fn mark(&mut self, seq: u64, floor: u64) {
+        self.floor = self.floor.max(floor);
+        self.above.insert(seq);
+        self.above = self.above.split_off(&self.floor);
+        while self.above.remove(&self.floor) {
+            self.floor += 1;
+        }
+    }
+}
+
+/// What is known of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Never seen.
+    New,
+    /// Waiting or running, or committed and not yet durable: it will be answered.
+    UnderWay,
+    /// Took effect and is durable.
+    Done,
+}
+
+/// The receiving side of sends.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    rows: BTreeMap<ShardId, InboxRow>,
+    waiting: BTreeSet<(ShardId, u64)>,
+    committing: HashMap<(ShardId, u64), Seq>,
+}
+
+impl Inbox {
+    pub(crate) fn load(rows: Vec<(ShardId, InboxRow)>) -> Self {
+        Self {
+            rows: rows.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn seen(&self, source: ShardId, seq: u64) -> Seen {
+        let at = (source, seq);
+        if self.waiting.contains(&at) || self.committing.contains_key(&at) {
+            return Seen::UnderWay;
+        }
+        match self.rows.get(&source) {
+            Some(row) if row.contains(seq) => Seen::Done,
+            _ => Seen::New,
+        }
+    }
+
+    /// A delivery waits in a mailbox.
+    pub(crate) fn queued(&mut self, source: ShardId, seq: u64) {
+        self.waiting.insert((source, seq));
+    }
+
+    /// A delivery left the mailbox without effect and may come again.
+    pub(crate) fn dropped(&mut self, source: ShardId, seq: u64) {
+        self.waiting.remove(&(source, seq));
+    }
+
+    /// A delivery took effect in the record `at`.
+    pub(crate) fn committed(&mut self, source: ShardId, seq: u64, floor: u64, at: Seq) {
+        self.waiting.remove(&(source, seq));
+        self.committing.insert((source, seq), at);
+        self.rows.entry(source).or_default().mark(seq, floor);
+    }
+
+    /// The record of a delivery is durable.
+    pub(crate) fn settled(&mut self, source: ShardId, seq: u64) {
+        self.committing.remove(&(source, seq));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever the order of arrival, exactly what was marked or lies below the floor is known.
+        #[test]
+        fn marks_are_a_set_with_a_floor(seqs in proptest::collection::vec(1u64..40, 0..60), floor in 0u64..20) {
+            let mut row = InboxRow { floor: 1, ..InboxRow::default() };
+            for seq in &seqs {
+                row.mark(*seq, floor);
+            }
+            for seq in 1..50 {
+                let floor = if seqs.is_empty() { 1 } else { floor };
+                prop_assert_eq!(row.contains(seq), seqs.contains(&seq) || seq < floor);
+            }
+            prop_assert!(row.above.iter().all(|seq| *seq > row.floor));
+        }
+    }
+}

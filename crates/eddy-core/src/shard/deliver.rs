@@ -1,0 +1,368 @@
+//! Messages come in: duplicates are answered or joined, cycles and full mailboxes refused, the
+//! rest waits its turn.
+
+use super::{Action, Cell, Mutation, Phase, Queued, ShardCore, shutting_down};
+use crate::dedupe::{Joined, mismatch};
+use crate::inbox::Seen;
+use crate::message::{CallChain, Message, MessageId, Operation, Origin};
+use crate::outbox::{Delivery, DeliveryResult};
+use crate::record::{DedupeKey, DedupeScope};
+use crate::view::StoreView;
+use eddy_types::limits::{MAX_CALL_DEPTH, MAX_MAILBOX, MAX_OVERLAY_BYTES, MAX_SHARD_MAILBOX};
+use eddy_types::{AgentId, Digest, EddyError, ErrorCode, Seq, Timestamp};
+use std::time::Duration;
+
+impl<R> ShardCore<R> {
+    /// A message for an agent of this shard.
+    pub fn deliver<V: StoreView + ?Sized>(
+        &mut self,
+        message: Message<R>,
+        now: Timestamp,
+        view: &V,
+        out: &mut Vec<Action<R>>,
+    ) {
+        match self.admit(&message, now) {
+            Ok(()) => self.deduplicate(message, now, view, out),
+            Err(error) => self.refuse(message, error, now, out),
+        }
+    }
+
+    /// A send from another shard (or this one) for an agent of this shard.
+    pub fn deliver_send<V: StoreView + ?Sized>(
+        &mut self,
+        delivery: Delivery,
+        now: Timestamp,
+        view: &V,
+        out: &mut Vec<Action<R>>,
+    ) {
+        let Delivery {
+            source,
+            seq,
+            floor,
+            send,
+            ..
+        } = delivery;
+        match self.inbox.seen(source, seq) {
+            Seen::UnderWay => return,
+            Seen::Done if !self.mutated(Mutation::DedupeForgotten) => {
+                let result = DeliveryResult::Done;
+                out.push(Action::Settle {
+                    source,
+                    dest: self.shard,
+                    seq,
+                    result,
+                });
+                return;
+            }
+            _ => {}
+        }
+        let message = Message {
+            id: MessageId::of_send(source, self.shard, seq),
+            to: send.to,
+            operation: Operation::Method {
+                method: send.method,
+                argument: send.argument,
+                read_only: false,
+            },
+            origin: Origin::Send { source, seq, floor },
+            deadline: None,
+            chain: CallChain::root(now),
+            retriable: true,
+        };
+        self.deliver(message, now, view, out);
+    }
+
+    /// A waiting call is given up because it is part of a deadlock. Nothing happens when it has
+    /// started meanwhile.
+    pub fn abort_call(&mut self, agent: &AgentId, call: MessageId, out: &mut Vec<Action<R>>) {
+        let Some(queued) = self.take_queued(agent, |queued| queued.message.id == call) else {
+            return;
+        };
+        let error = EddyError::new(
+            ErrorCode::Deadlock,
+            format!("a call to {agent} would wait for ever: calls wait for each other in a circle"),
+        )
+        .hint("Call agents in one order everywhere, or use send where no answer is needed.")
+        .retry_after(Duration::from_millis(50));
+        self.answer(queued.message, error, out);
+    }
+
+    /// Nobody waits for this call any more. It is dropped if it has not started.
+    pub fn cancel_call(&mut self, agent: &AgentId, call: MessageId, out: &mut Vec<Action<R>>) {
+        if let Some(queued) = self.take_queued(agent, |queued| queued.message.id == call) {
+            let error = EddyError::new(ErrorCode::TurnAborted, "the call was cancelled");
+            self.answer(queued.message, error, out);
+        }
+    }
+
+    fn admit(&self, message: &Message<R>, now: Timestamp) -> Result<(), EddyError> {
+        match &self.phase {
+            Phase::Stopped(error) => return Err(error.clone()),
+            // Running turns may still call others; new work comes from outside.
+            Phase::Draining if message.chain.depth == 0 => return Err(shutting_down()),
+            _ => {}
+        }
+        let to = &message.to;
+        if message.deadline.is_some_and(|deadline| deadline <= now) {
+            return Err(deadline_passed(to));
+        }
+        if message.chain.agents.contains(to) {
+            return Err(EddyError::new(
+                ErrorCode::CallCycle,
+                format!("{to} waits for this call already, so it could never be answered"),
+            )
+            .hint("Use send instead of call, or restructure so that calls go one way."));
+        }
+        if message.chain.depth > MAX_CALL_DEPTH {
+            return Err(EddyError::new(
+                ErrorCode::CallDepth,
+                format!("calls are nested more than {MAX_CALL_DEPTH} deep"),
+            ));
+        }
+        let waiting = self.cells.get(to).map_or(0, |cell| cell.queue.len());
+        if waiting >= MAX_MAILBOX {
+            return Err(EddyError::new(
+                ErrorCode::MailboxFull,
+                format!("{waiting} messages wait for {to} already"),
+            )
+            .hint("Slow down, or spread the work over more keys.")
+            .retry_after(Duration::from_secs(1)));
+        }
+        if self.waiting >= MAX_SHARD_MAILBOX || self.overlay.bytes() > MAX_OVERLAY_BYTES {
+            return Err(EddyError::new(
+                ErrorCode::Overloaded,
+                "the shard has too much work waiting",
+            )
+            .retry_after(Duration::from_secs(1)));
+        }
+        Ok(())
+    }
+
+    fn deduplicate<V: StoreView + ?Sized>(
+        &mut self,
+        message: Message<R>,
+        now: Timestamp,
+        view: &V,
+        out: &mut Vec<Action<R>>,
+    ) {
+        let Message {
+            id,
+            to,
+            operation,
+            origin,
+            deadline,
+            chain,
+            retriable,
+        } = message;
+        let Origin::Request {
+            reply,
+            key: Some(key),
+        } = origin
+        else {
+            let message = Message {
+                id,
+                to,
+                operation,
+                origin,
+                deadline,
+                chain,
+                retriable,
+            };
+            self.enqueue(message, now, view, out);
+            return;
+        };
+        let scope = DedupeScope::Agent(to.clone());
+        let digest = operation.digest(&to);
+        let reply = match self.answered(&scope, &key, digest, now, view) {
+            Ok(None) => reply,
+            Ok(Some((until, outcome))) => return self.reply_after(until, reply, outcome, out),
+            Err(error) => {
+                out.push(Action::Reply {
+                    to: reply,
+                    outcome: Err(error),
+                });
+                return;
+            }
+        };
+        match self.joins.join(&scope, &key, digest, reply) {
+            Joined::Waits => {}
+            Joined::Mismatch(reply) => {
+                out.push(Action::Reply {
+                    to: reply,
+                    outcome: Err(mismatch(&key)),
+                });
+            }
+            Joined::First(reply) => {
+                let origin = Origin::Request {
+                    reply,
+                    key: Some(key),
+                };
+                let message = Message {
+                    id,
+                    to,
+                    operation,
+                    origin,
+                    deadline,
+                    chain,
+                    retriable,
+                };
+                self.enqueue(message, now, view, out);
+            }
+        }
+    }
+
+    /// The remembered answer of a key, and the record that must be durable before it is given.
+    fn answered<V: StoreView + ?Sized>(
+        &self,
+        scope: &DedupeScope,
+        key: &DedupeKey,
+        digest: Digest,
+        now: Timestamp,
+        view: &V,
+    ) -> Result<Option<(Seq, crate::record::Outcome)>, EddyError> {
+        if self.mutated(Mutation::DedupeForgotten) {
+            return Ok(None);
+        }
+        let (until, row) = match self.overlay.dedupe(scope, key) {
+            Some((seq, row)) => (*seq, row.clone()),
+            None => match view.dedupe(scope, key)? {
+                Some(row) => (Seq(0), row),
+                None => return Ok(None),
+            },
+        };
+        if row.expires <= now {
+            return Ok(None);
+        }
+        if row.digest != digest {
+            return Err(mismatch(key));
+        }
+        Ok(Some((until, row.outcome)))
+    }
+
+    fn enqueue<V: StoreView + ?Sized>(
+        &mut self,
+        message: Message<R>,
+        now: Timestamp,
+        view: &V,
+        out: &mut Vec<Action<R>>,
+    ) {
+        if let Origin::Send { source, seq, .. } = &message.origin {
+            self.inbox.queued(*source, *seq);
+        }
+        let agent = message.to.clone();
+        let probe = message.chain.caller.map(|caller| (caller, message.id));
+        self.next_number += 1;
+        let number = self.next_number;
+        let deadline = message.deadline;
+        let cell = self
+            .cells
+            .entry(agent.clone())
+            .or_insert_with(Cell::default);
+        let busy = cell.running.is_some();
+        cell.queue.push_back(Queued { number, message });
+        self.waiting += 1;
+        if !busy {
+            self.start_next(&agent, now, view, out);
+            return;
+        }
+        if let Some(deadline) = deadline {
+            self.deadlines.insert((deadline, number, agent.clone()));
+        }
+        if let Some((caller, call)) = probe {
+            self.start_probe(caller, agent, call, out);
+        }
+    }
+
+    /// Gives waiting messages up whose deadline has passed.
+    pub(super) fn expire(&mut self, now: Timestamp, out: &mut Vec<Action<R>>) {
+        while let Some((_, number, agent)) = self.deadlines.pop_first_if_due(now) {
+            if let Some(queued) = self.take_queued(&agent, |queued| queued.number == number) {
+                self.answer(queued.message, deadline_passed(&agent), out);
+            }
+        }
+    }
+
+    fn take_queued(
+        &mut self,
+        agent: &AgentId,
+        wanted: impl Fn(&Queued<R>) -> bool,
+    ) -> Option<Queued<R>> {
+        let cell = self.cells.get_mut(agent)?;
+        let position = cell.queue.iter().position(wanted)?;
+        let queued = cell.queue.remove(position)?;
+        self.waiting -= 1;
+        if let Some(deadline) = queued.message.deadline {
+            self.deadlines
+                .remove(&(deadline, queued.number, agent.clone()));
+        }
+        Some(queued)
+    }
+
+    /// Answers a request that will not run, and whoever joined it.
+    fn answer(&mut self, message: Message<R>, error: EddyError, out: &mut Vec<Action<R>>) {
+        if let Origin::Request { reply, key } = message.origin {
+            let joined = match key {
+                Some(key) => self.joins.finish(&DedupeScope::Agent(message.to), &key),
+                None => Vec::new(),
+            };
+            for to in std::iter::once(reply).chain(joined) {
+                out.push(Action::Reply {
+                    to,
+                    outcome: Err(error.clone()),
+                });
+            }
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        message: Message<R>,
+        error: EddyError,
+        now: Timestamp,
+        out: &mut Vec<Action<R>>,
+    ) {
+        match message.origin {
+            // Refused before it could join: nobody waits for it but its sender.
+            Origin::Request { reply, .. } => out.push(Action::Reply {
+                to: reply,
+                outcome: Err(error),
+            }),
+            Origin::Send { source, seq, .. } => {
+                let result = DeliveryResult::Refused(error);
+                out.push(Action::Settle {
+                    source,
+                    dest: self.shard,
+                    seq,
+                    result,
+                });
+            }
+            Origin::Timer { name, .. } => {
+                self.timers
+                    .postpone(&message.to, &name, now.plus(Duration::from_secs(1)));
+            }
+        }
+    }
+}
+
+fn deadline_passed(agent: &AgentId) -> EddyError {
+    EddyError::new(
+        ErrorCode::DeadlineExceeded,
+        format!("the deadline passed before {agent} began"),
+    )
+    .hint(
+        "The agent is busy: allow more time with Eddy-Timeout, or spread the work over more keys.",
+    )
+}
+
+trait PopDue {
+    fn pop_first_if_due(&mut self, now: Timestamp) -> Option<(Timestamp, u64, AgentId)>;
+}
+
+impl PopDue for std::collections::BTreeSet<(Timestamp, u64, AgentId)> {
+    fn pop_first_if_due(&mut self, now: Timestamp) -> Option<(Timestamp, u64, AgentId)> {
+        if self.first()?.0 > now {
+            return None;
+        }
+        self.pop_first()
+    }
+}

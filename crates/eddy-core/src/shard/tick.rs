@@ -1,0 +1,67 @@
+//! Time passes: timers fire, pauses end, deadlines pass, settled sends are written down.
+
+use super::{Action, Phase, ShardCore};
+use crate::message::{CallChain, Message, MessageId, Operation, Origin};
+use crate::view::StoreView;
+use eddy_types::{EddyError, Timestamp};
+
+impl<R> ShardCore<R> {
+    /// Does what is due. To be called at [`Self::next_wake`] or later. An error is `store-failed`.
+    pub fn tick<V: StoreView + ?Sized>(
+        &mut self,
+        now: Timestamp,
+        view: &V,
+        out: &mut Vec<Action<R>>,
+    ) -> Result<(), EddyError> {
+        if self.stopped().is_some() {
+            return Ok(());
+        }
+        self.expire(now, out);
+        self.keep_house(now, out);
+        if !matches!(self.phase, Phase::Open) {
+            return Ok(());
+        }
+        let due = self.outbox.due(now);
+        out.extend(
+            due.into_iter()
+                .map(|delivery| Action::Deliver(Box::new(delivery))),
+        );
+        self.retry_functions(now, out);
+        self.timers.refill(now, &self.overlay, view)?;
+        for row in self.timers.due(now) {
+            let message = Message {
+                id: MessageId::of_timer(self.shard, row.timer.generation, &row.name),
+                to: row.agent,
+                operation: Operation::Method {
+                    method: row.timer.method,
+                    argument: row.timer.argument,
+                    read_only: false,
+                },
+                origin: Origin::Timer {
+                    name: row.name,
+                    generation: row.timer.generation,
+                },
+                deadline: None,
+                chain: CallChain::root(now),
+                retriable: true,
+            };
+            self.deliver(message, now, view, out);
+        }
+        Ok(())
+    }
+
+    /// When `tick` has something to do next.
+    #[must_use]
+    pub fn next_wake(&self) -> Timestamp {
+        let deadline = self.deadlines.first().map(|(deadline, ..)| *deadline);
+        [
+            deadline,
+            self.housekeeping,
+            self.outbox.next_wake(),
+            self.functions.next_wake(),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(self.timers.next_wake(), Timestamp::min)
+    }
+}
