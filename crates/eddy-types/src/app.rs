@@ -24,7 +24,8 @@ pub struct AppSpec {
     pub functions: BTreeMap<Name, FunctionSpec>,
     /// Agent types by name.
     pub agents: BTreeMap<Name, AgentSpec>,
-    /// Environment variables that guests see.
+    /// Environment variables that guests see, but for secrets: their values are looked up when the
+    /// app is loaded and never stored.
     pub env: Env,
     /// What guests may reach.
     pub capabilities: Capabilities,

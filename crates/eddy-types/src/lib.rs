@@ -7,6 +7,7 @@ mod app;
 mod digest;
 mod error;
 pub mod limits;
+pub mod manifest;
 mod time;
 
 pub use address::{AgentId, FunctionId, Key, MethodName, Name, Seq, ShardId, ShardMap, TenantId};
@@ -16,4 +17,5 @@ pub use app::{
 };
 pub use digest::Digest;
 pub use error::{EddyError, ErrorCode, GuestFailure};
+pub use manifest::{Definition, Manifest};
 pub use time::Timestamp;
