@@ -5,6 +5,8 @@
 //! every provider must pass (`conformance`, behind the feature of that name). What a record
 //! *means* is not known here: a record is bytes.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 pub mod fs;
 mod journal;

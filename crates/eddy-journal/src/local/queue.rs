@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// How long a trim may wait for a batch to ride along with.
 const TRIM_WITHIN: Duration = Duration::from_millis(100);
 
+/// Longer holds count as this, so that no caller's number overflows the clock.
+const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
+
 /// A record that waits.
 pub(super) struct Pending {
     pub shard: ShardId,
@@ -129,7 +132,7 @@ impl Queue {
         });
         let due = match urgency {
             Urgency::Now => None,
-            Urgency::Within(time) => Some(Instant::now() + time),
+            Urgency::Within(time) => Some(Instant::now() + time.min(LONGEST_HOLD)),
         };
         self.hurry(state, due);
         Ok(())
