@@ -69,18 +69,29 @@ pub(crate) fn put_applied(writer: &mut Writer<'_>, seq: Seq) -> Result<(), EddyE
     Ok(())
 }
 
-/// Writes the format of a newer build, for the test that it is refused.
-#[cfg(test)]
-pub(crate) fn put_format(rows: &Rows, format: u32) -> Result<(), EddyError> {
-    let mut writer = Writer::new(NO_SHARD, rows);
-    writer.put(&meta_key("format"), format.to_be_bytes().to_vec());
-    writer.commit()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Store, StoreConfig};
     use proptest::prelude::*;
+
+    #[test]
+    fn a_newer_format_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || {
+            Store::open(StoreConfig {
+                shards: 2,
+                ..StoreConfig::new(dir.path())
+            })
+        };
+        let store = open().unwrap();
+        let mut writer = Writer::new(NO_SHARD, &store.rows);
+        let newer = (FORMAT + 1).to_be_bytes();
+        writer.put(&meta_key("format"), newer.to_vec());
+        writer.commit().unwrap();
+        drop(store);
+        assert_eq!(open().err().unwrap().code, ErrorCode::IncompatibleData);
+    }
 
     proptest! {
         #[test]
