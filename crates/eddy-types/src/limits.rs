@@ -74,3 +74,15 @@ pub const MAX_RECENT_INVOCATIONS: usize = 10_000;
 pub const MAX_FETCH_BODY_BYTES: usize = 8 << 20;
 /// Entries a page of a listing holds unless asked for fewer.
 pub const MAX_PAGE: usize = 1000;
+/// Connections the server holds at once; further ones wait in the backlog of the system.
+pub const MAX_CONNECTIONS: usize = 8192;
+/// Requests the server handles at once; beyond it `overloaded`.
+pub const MAX_IN_FLIGHT: usize = 16_384;
+/// Bytes of large request bodies the server holds at once; beyond it `overloaded`.
+pub const MAX_BODY_BYTES_IN_FLIGHT: usize = 256 << 20;
+/// Deploys that may be read or compiled at once; further ones wait.
+pub const MAX_DEPLOYS_AT_ONCE: usize = 2;
+/// Longest wait for the head of a request, and longest an idle connection is kept.
+pub const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest pause in the body of a request.
+pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);

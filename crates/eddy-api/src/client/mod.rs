@@ -1,0 +1,226 @@
+//! A client of a node. One method per operation of the API; every failure is an [`EddyError`],
+//! the node's own when it answered, `node-unreachable` when it did not.
+
+mod transport;
+
+use crate::{
+    Agent, AgentPage, App, AppList, DeadLetterPage, DeployRequest, Invocation, InvocationPage,
+    headers,
+};
+use bytes::Bytes;
+use eddy_types::EddyError;
+use reqwest::{Method, RequestBuilder, Url};
+use std::time::Duration;
+
+/// A connection pool to one node. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+}
+
+/// How one call wants to be handled.
+#[derive(Clone, Debug, Default)]
+pub struct CallOptions {
+    /// Makes a repeated request answer as the first one did.
+    pub idempotency_key: Option<String>,
+    /// The longest to wait; the manifest's time-out when absent.
+    pub timeout: Option<Duration>,
+    /// A query on committed state, beside the live instance.
+    pub snapshot: bool,
+}
+
+/// The result of a call.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The invocation that made it.
+    pub invocation: Option<String>,
+    /// The result, JSON text.
+    pub result: Bytes,
+}
+
+/// Which part of a listing is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct PageQuery {
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+    /// Entries wanted.
+    pub limit: Option<usize>,
+}
+
+impl Client {
+    /// A client of the node at `url`, such as `http://127.0.0.1:7400`. Connects at the first request.
+    pub fn new(url: &str) -> Result<Self, EddyError> {
+        let base = transport::base_url(url)?;
+        Ok(Self {
+            http: transport::http_client(&base)?,
+            base,
+        })
+    }
+
+    /// The address of the node.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.base
+    }
+
+    /// Invokes a function and waits for its result.
+    pub async fn invoke(
+        &self,
+        function: &str,
+        argument: Bytes,
+        options: &CallOptions,
+    ) -> Result<Answer, EddyError> {
+        let request = self.call_request(&["functions", function], argument, options)?;
+        self.answer(request).await
+    }
+
+    /// Has an invocation accepted, and answers before it ran.
+    pub async fn invoke_async(
+        &self,
+        function: &str,
+        argument: Bytes,
+        options: &CallOptions,
+    ) -> Result<Invocation, EddyError> {
+        let request = self.call_request(&["functions", function], argument, options)?;
+        self.document(request.header(headers::PREFER, "respond-async"))
+            .await
+    }
+
+    /// Calls a method of an agent and waits for its reply.
+    pub async fn call(
+        &self,
+        agent_type: &str,
+        key: &str,
+        method: &str,
+        argument: Bytes,
+        options: &CallOptions,
+    ) -> Result<Answer, EddyError> {
+        let path = ["agents", agent_type, key, method];
+        let request = self.call_request(&path, argument, options)?;
+        self.answer(request).await
+    }
+
+    /// One page of the agents of a type whose keys start with `prefix`.
+    pub async fn agents(
+        &self,
+        agent_type: &str,
+        prefix: &str,
+        page: &PageQuery,
+    ) -> Result<AgentPage, EddyError> {
+        let request = self.request(Method::GET, &["agents", agent_type])?;
+        let request = if prefix.is_empty() {
+            request
+        } else {
+            request.query(&[("prefix", prefix)])
+        };
+        self.document(paged(request, page)).await
+    }
+
+    /// What is known of an agent.
+    pub async fn agent(&self, agent_type: &str, key: &str) -> Result<Agent, EddyError> {
+        self.document(self.request(Method::GET, &["agents", agent_type, key])?)
+            .await
+    }
+
+    /// Deletes an agent with all its state and timers.
+    pub async fn delete_agent(
+        &self,
+        agent_type: &str,
+        key: &str,
+        options: &CallOptions,
+    ) -> Result<(), EddyError> {
+        let request = self.request(Method::DELETE, &["agents", agent_type, key])?;
+        self.done(with_options(request, options)).await
+    }
+
+    /// Deploys an app; compiling may take seconds.
+    pub async fn deploy(&self, request: &DeployRequest) -> Result<App, EddyError> {
+        self.document(self.request(Method::POST, &["apps"])?.json(request))
+            .await
+    }
+
+    /// All apps.
+    pub async fn apps(&self) -> Result<AppList, EddyError> {
+        self.document(self.request(Method::GET, &["apps"])?).await
+    }
+
+    /// One app.
+    pub async fn app(&self, name: &str) -> Result<App, EddyError> {
+        self.document(self.request(Method::GET, &["apps", name])?)
+            .await
+    }
+
+    /// Removes an app; its agents' state stays.
+    pub async fn delete_app(&self, name: &str) -> Result<(), EddyError> {
+        self.done(self.request(Method::DELETE, &["apps", name])?)
+            .await
+    }
+
+    /// The record of an invocation.
+    pub async fn invocation(&self, id: &str) -> Result<Invocation, EddyError> {
+        self.document(self.request(Method::GET, &["invocations", id])?)
+            .await
+    }
+
+    /// One page of invocations, newest first.
+    pub async fn invocations(&self, page: &PageQuery) -> Result<InvocationPage, EddyError> {
+        self.document(paged(self.request(Method::GET, &["invocations"])?, page))
+            .await
+    }
+
+    /// One page of dead letters.
+    pub async fn dead_letters(&self, page: &PageQuery) -> Result<DeadLetterPage, EddyError> {
+        self.document(paged(self.request(Method::GET, &["dead-letters"])?, page))
+            .await
+    }
+
+    /// Sends a dead letter again.
+    pub async fn redrive(&self, id: &str) -> Result<(), EddyError> {
+        self.done(self.request(Method::POST, &["dead-letters", id, "redrive"])?)
+            .await
+    }
+
+    /// Drops a dead letter.
+    pub async fn discard(&self, id: &str) -> Result<(), EddyError> {
+        self.done(self.request(Method::DELETE, &["dead-letters", id])?)
+            .await
+    }
+
+    fn call_request(
+        &self,
+        path: &[&str],
+        argument: Bytes,
+        options: &CallOptions,
+    ) -> Result<RequestBuilder, EddyError> {
+        let request = self.request(Method::POST, path)?;
+        let request = request
+            .header("content-type", "application/json")
+            .body(argument);
+        Ok(with_options(request, options))
+    }
+}
+
+fn with_options(mut request: RequestBuilder, options: &CallOptions) -> RequestBuilder {
+    if let Some(key) = &options.idempotency_key {
+        request = request.header(headers::IDEMPOTENCY_KEY, key);
+    }
+    if let Some(timeout) = options.timeout {
+        let text = humantime::format_duration(timeout).to_string();
+        request = request.header(headers::TIMEOUT, text);
+    }
+    if options.snapshot {
+        request = request.header(headers::CONSISTENCY, "snapshot");
+    }
+    request
+}
+
+fn paged(mut request: RequestBuilder, page: &PageQuery) -> RequestBuilder {
+    if let Some(cursor) = &page.cursor {
+        request = request.query(&[("cursor", cursor)]);
+    }
+    if let Some(limit) = page.limit {
+        request = request.query(&[("limit", limit)]);
+    }
+    request
+}
