@@ -69,6 +69,8 @@ error_codes! {
     IdempotencyMismatch = "idempotency-mismatch", 422, false;
     /// The method is not allowed on this route.
     MethodNotAllowed = "method-not-allowed", 405, false;
+    /// A page of another site called a node that has no authentication.
+    CrossOrigin = "cross-origin", 403, false;
 
     // Deploy
     /// The manifest is wrong.
