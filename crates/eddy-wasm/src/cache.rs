@@ -1,0 +1,131 @@
+//! Compiled components on disk. They are native code, so a file is believed only when a keyed hash
+//! over it matches: loading one is trusting it.
+//!
+//! A file is the 32 bytes of the hash, then what wasmtime serialises. Its name holds the digest of
+//! the component and of the engine's configuration; files of other configurations are not read.
+
+use blake3::Hasher;
+use eddy_types::Digest;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use wasmtime::component::Component;
+
+const HASH_BYTES: usize = 32;
+
+/// Where compiled components are kept, and the node's key to them.
+#[derive(Clone)]
+pub struct CacheConfig {
+    /// A folder that only the node can write. Made when it is not there.
+    pub dir: PathBuf,
+    /// Secret of the node, the same at every start; with another key the files are compiled anew.
+    pub key: [u8; 32],
+}
+
+/// The cache of one engine.
+pub(crate) struct Cache {
+    config: CacheConfig,
+    engine_hash: blake3::Hash,
+}
+
+impl Cache {
+    pub(crate) fn new(config: CacheConfig, engine: &wasmtime::Engine) -> Self {
+        Self {
+            config,
+            engine_hash: engine_hash(engine),
+        }
+    }
+
+    /// The compiled component of that digest, if there is a file and it is ours.
+    pub(crate) fn load(&self, engine: &wasmtime::Engine, digest: Digest) -> Option<Component> {
+        let path = self.path(digest);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "a compiled component is not readable");
+                return None;
+            }
+        };
+        let Some(code) = self.verified(digest, &bytes) else {
+            tracing::warn!(path = %path.display(), "ignoring a compiled component that is damaged or not of this node");
+            return None;
+        };
+        match deserialize(engine, &code) {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "a compiled component does not load");
+                None
+            }
+        }
+    }
+
+    /// Writes a compiled component: a reader sees the whole file or none.
+    pub(crate) fn store(&self, digest: Digest, serialized: &[u8]) -> io::Result<()> {
+        fs::create_dir_all(&self.config.dir)?;
+        let path = self.path(digest);
+        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+        let result = self.write(&temporary, digest, serialized);
+        let result = result.and_then(|()| fs::rename(&temporary, &path));
+        if result.is_err() {
+            // Nothing is lost by a leftover; the error to tell is the first one.
+            let _ = fs::remove_file(&temporary);
+            return result;
+        }
+        File::open(&self.config.dir)?.sync_all()
+    }
+
+    fn write(&self, path: &Path, digest: Digest, serialized: &[u8]) -> io::Result<()> {
+        let mut file = File::create(path)?;
+        file.write_all(self.hash(digest, serialized).as_bytes())?;
+        file.write_all(serialized)?;
+        file.sync_all()
+    }
+
+    fn path(&self, digest: Digest) -> PathBuf {
+        let engine = self.engine_hash.to_hex();
+        self.config
+            .dir
+            .join(format!("{digest}-{}.cwasm", &engine[..16]))
+    }
+
+    fn verified<'a>(&self, digest: Digest, bytes: &'a [u8]) -> Option<Verified<'a>> {
+        let (hash, serialized) = bytes.split_first_chunk::<HASH_BYTES>()?;
+        // `blake3::Hash` compares in constant time.
+        (self.hash(digest, serialized) == *hash).then_some(Verified(serialized))
+    }
+
+    fn hash(&self, digest: Digest, serialized: &[u8]) -> blake3::Hash {
+        let mut hasher = Hasher::new_keyed(&self.config.key);
+        hasher.update(digest.as_bytes());
+        hasher.update(self.engine_hash.as_bytes());
+        hasher.update(serialized);
+        hasher.finalize()
+    }
+}
+
+/// Bytes whose keyed hash matched: only [`Cache::verified`] makes them.
+struct Verified<'a>(&'a [u8]);
+
+#[allow(unsafe_code)]
+fn deserialize(engine: &wasmtime::Engine, code: &Verified<'_>) -> wasmtime::Result<Component> {
+    // SAFETY: `deserialize` wants bytes that `Component::serialize` made. The keyed hash shows that
+    // a node with our secret key wrote exactly these bytes, and it writes nothing else.
+    unsafe { Component::deserialize(engine, code.0) }
+}
+
+/// Everything that makes compiled code fit: version, target and settings of the engine.
+fn engine_hash(engine: &wasmtime::Engine) -> blake3::Hash {
+    struct Feed(Hasher);
+    impl std::hash::Hasher for Feed {
+        fn finish(&self) -> u64 {
+            0
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+    }
+    let mut feed = Feed(Hasher::new());
+    std::hash::Hash::hash(&engine.precompile_compatibility_hash(), &mut feed);
+    feed.0.finalize()
+}

@@ -1,0 +1,228 @@
+//! The engine: configuration of wasmtime, compilation, and the shared JavaScript runtime. One per
+//! node.
+
+use crate::bindings;
+use crate::cache::{Cache, CacheConfig};
+use crate::code::Code;
+use crate::state::State;
+use eddy_types::{Digest, EddyError, ErrorCode, limits};
+use std::sync::Arc;
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+
+/// Stack a guest may use, in bytes.
+const GUEST_STACK: usize = 1 << 20;
+/// Stack of a turn: the guest's, and above it the host's functions and the effects polled there.
+const TURN_STACK: usize = 2 << 20;
+/// Addresses that all guest memories may reserve together: half of what a process has on x86-64.
+const RESERVABLE: u64 = 64 << 40;
+/// Below this reservation guests need explicit bounds checks.
+const FULL_RESERVATION: u64 = 4 << 30;
+/// Core instances and tables that a component has on average: its module, adapters and shims.
+const PARTS: u32 = 4;
+/// Memory that a freed slot keeps for its next user, in bytes.
+const KEEP_RESIDENT: usize = 64 << 10;
+
+/// How an [`Engine`] is set up.
+#[derive(Clone)]
+pub struct EngineConfig {
+    /// Where compiled components are kept; none compiles at every start.
+    pub cache: Option<CacheConfig>,
+    /// Instances that may be alive at once. Each takes about five of the kernel's memory maps
+    /// (`vm.max_map_count`, 65,530 by default) while it is alive and two before.
+    pub max_instances: u32,
+    /// Largest memory limit an instance may be given, in bytes.
+    pub max_memory: usize,
+    /// The component for the world `eddy:platform/js-runtime`.
+    pub js_runtime: &'static [u8],
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            cache: None,
+            max_instances: 10_000,
+            max_memory: limits::MAX_GUEST_MEMORY,
+            js_runtime: crate::js::RUNTIME,
+        }
+    }
+}
+
+/// Compiles components and holds what all their instances share. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    wasmtime: wasmtime::Engine,
+    linker: Linker<State>,
+    cache: Option<Cache>,
+    js_runtime: &'static [u8],
+    js_code: parking_lot::Mutex<Option<Code>>,
+}
+
+impl Engine {
+    /// Sets up wasmtime and reserves addresses for all instances.
+    ///
+    /// # Errors
+    /// `overloaded` when the system does not give as many addresses or memory maps.
+    pub fn new(config: EngineConfig) -> Result<Self, EddyError> {
+        let wasmtime = wasmtime::Engine::new(&settings(&config)).map_err(|error| {
+            EddyError::new(
+                ErrorCode::Overloaded,
+                format!(
+                    "the system has no room for {} instances: {error:#}",
+                    config.max_instances
+                ),
+            )
+            .hint("Allow fewer instances, or raise `vm.max_map_count` and `ulimit -v`.")
+        })?;
+        let linker = linker(&wasmtime)
+            .map_err(|error| EddyError::internal(format!("linking the host: {error:#}")))?;
+        let cache = config.cache.map(|cache| Cache::new(cache, &wasmtime));
+        Ok(Self(Arc::new(Inner {
+            wasmtime,
+            linker,
+            cache,
+            js_runtime: config.js_runtime,
+            js_code: parking_lot::Mutex::default(),
+        })))
+    }
+
+    /// One tick: every running guest gives way to other tasks at its next check and sees whether it
+    /// was cancelled. Call it about once a millisecond from a thread that nothing else can block;
+    /// without ticks an endless loop holds its thread for ever.
+    pub fn tick(&self) {
+        self.0.wasmtime.increment_epoch();
+    }
+
+    /// Compiles a component, or loads it when it was compiled before. Takes up to seconds: call it
+    /// where blocking is allowed.
+    ///
+    /// # Errors
+    /// `invalid-component` when the bytes are not a component, or not one for this world.
+    pub fn compile(&self, bytes: &[u8]) -> Result<Code, EddyError> {
+        let digest = Digest::of(bytes);
+        if let Some(code) = self.load_cached(digest) {
+            return Ok(code);
+        }
+        check_header(bytes)?;
+        let component = Component::from_binary(&self.0.wasmtime, bytes)
+            .map_err(|error| invalid(format!("it does not compile: {error:#}")))?;
+        let code = Code::link(self, &component, digest)?;
+        self.store(digest, &component);
+        Ok(code)
+    }
+
+    /// A component that this node compiled before, from its cache. Reads a file.
+    #[must_use]
+    pub fn load_cached(&self, digest: Digest) -> Option<Code> {
+        let component = self.0.cache.as_ref()?.load(&self.0.wasmtime, digest)?;
+        Code::link(self, &component, digest).ok()
+    }
+
+    /// The JavaScript runtime, compiled at its first use: call it first where blocking is allowed.
+    ///
+    /// # Errors
+    /// `internal` when this build of Eddy has none.
+    pub fn js_code(&self) -> Result<Code, EddyError> {
+        let mut kept = self.0.js_code.lock();
+        if let Some(code) = &*kept {
+            return Ok(code.clone());
+        }
+        let code = self.compile(self.0.js_runtime).map_err(|error| {
+            EddyError::internal(format!(
+                "the JavaScript runtime is unusable: {}",
+                error.detail
+            ))
+        })?;
+        Ok(kept.insert(code).clone())
+    }
+
+    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.0.wasmtime
+    }
+
+    pub(crate) fn linker(&self) -> &Linker<State> {
+        &self.0.linker
+    }
+
+    /// Keeps a compiled component; that it cannot be kept costs time only.
+    fn store(&self, digest: Digest, component: &Component) {
+        let Some(cache) = &self.0.cache else { return };
+        let written = match component.serialize() {
+            Ok(serialized) => cache
+                .store(digest, &serialized)
+                .map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = written {
+            tracing::warn!(%digest, %error, "a compiled component could not be kept");
+        }
+    }
+}
+
+/// An `invalid-component` error.
+pub(crate) fn invalid(why: String) -> EddyError {
+    EddyError::new(
+        ErrorCode::InvalidComponent,
+        format!("not a component Eddy can run: {why}"),
+    )
+    .hint("Build a component for the world `eddy:platform/app` in wit/platform.wit.")
+}
+
+/// Tells the mistakes apart that people make first.
+fn check_header(bytes: &[u8]) -> Result<(), EddyError> {
+    match bytes {
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(invalid(
+            "it is a core WebAssembly module, not a component".to_owned(),
+        )
+        .hint(
+            "In Rust, build it with `--target wasm32-wasip2`; else use `wasm-tools component new`.",
+        )),
+        [0, b'a', b's', b'm', ..] => Ok(()),
+        _ => Err(invalid(
+            "it does not start like a WebAssembly file".to_owned(),
+        )),
+    }
+}
+
+fn settings(config: &EngineConfig) -> Config {
+    let count = config.max_instances.max(1);
+    let reservation = (RESERVABLE / u64::from(count)).min(FULL_RESERVATION);
+    let reservation = reservation
+        .max(config.max_memory as u64)
+        .next_multiple_of(1 << 16);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(count)
+        .total_core_instances(count.saturating_mul(PARTS))
+        .total_memories(count)
+        .total_tables(count.saturating_mul(PARTS))
+        .total_stacks(count)
+        .max_memory_size(config.max_memory)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(KEEP_RESIDENT);
+    let mut settings = Config::new();
+    settings
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .memory_reservation(reservation)
+        .memory_may_move(false)
+        .memory_init_cow(true)
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .max_wasm_stack(GUEST_STACK)
+        .async_stack_size(TURN_STACK)
+        .wasm_backtrace_details(WasmBacktraceDetails::Enable);
+    settings
+}
+
+fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
+    use bindings::eddy::platform::{context, effects, outbox, state, types};
+    let mut linker = Linker::<State>::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    types::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    state::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    effects::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    outbox::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    context::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
+    Ok(linker)
+}

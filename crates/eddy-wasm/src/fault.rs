@@ -1,0 +1,214 @@
+//! What ends a turn other than its result: told from what wasmtime reports and what the limiter
+//! and the cancel token know.
+
+use crate::cancel::CancelReason;
+use crate::instance::Cancelled;
+use eddy_types::{EddyError, ErrorCode};
+use std::fmt::Write as _;
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+
+/// Guest frames shown in a backtrace.
+const MAX_FRAMES: usize = 20;
+
+/// A turn that did not end by itself. The instance must be dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The guest trapped.
+    Trap {
+        /// What kind of trap.
+        kind: TrapKind,
+        /// What happened, in a sentence without a full stop.
+        message: String,
+        /// The guest's frames, innermost first, one per line. Empty when there are none.
+        backtrace: String,
+    },
+    /// The turn was told to stop because its deadline passed.
+    Timeout {
+        /// Where the guest was, as in [`Fault::Trap`]. Empty when it was waiting.
+        backtrace: String,
+    },
+    /// The turn was told to stop because its node stops or its code is replaced.
+    Aborted,
+    /// The guest asked for more memory than it may have, and did not survive that.
+    MemoryLimit {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The guest answered with bytes that are not JSON.
+    InvalidResult {
+        /// Why they are not.
+        message: String,
+    },
+    /// The engine has no free instance.
+    NoRoom {
+        /// What ran out.
+        message: String,
+    },
+}
+
+/// Kinds of traps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrapKind {
+    /// `unreachable`: what a panic or an abort ends in.
+    Unreachable,
+    /// The stack is used up.
+    StackOverflow,
+    /// Memory or a table was accessed out of bounds.
+    OutOfBounds,
+    /// The guest called `exit`.
+    Exit,
+    /// Anything else.
+    Other,
+}
+
+impl Fault {
+    /// The fault behind an error of wasmtime. `denied` is the memory limit when a growth was
+    /// denied during the turn.
+    pub(crate) fn from_wasmtime(error: &wasmtime::Error, denied: Option<usize>) -> Self {
+        let backtrace = backtrace_of(error);
+        match error
+            .downcast_ref::<Cancelled>()
+            .map(|cancelled| cancelled.0)
+        {
+            Some(CancelReason::Timeout) => return Self::Timeout { backtrace },
+            Some(CancelReason::Abort) => return Self::Aborted,
+            None => {}
+        }
+        if let Some(limit) = denied {
+            return Self::MemoryLimit { limit };
+        }
+        if error.is::<PoolConcurrencyLimitError>() {
+            return Self::NoRoom {
+                message: error.root_cause().to_string(),
+            };
+        }
+        let (kind, message) = trap_of(error);
+        Self::Trap {
+            kind,
+            message,
+            backtrace,
+        }
+    }
+
+    /// The fault of a turn that was stopped while it waited.
+    pub(crate) fn cancelled(reason: CancelReason) -> Self {
+        match reason {
+            CancelReason::Timeout => Self::Timeout {
+                backtrace: String::new(),
+            },
+            CancelReason::Abort => Self::Aborted,
+        }
+    }
+}
+
+fn trap_of(error: &wasmtime::Error) -> (TrapKind, String) {
+    if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+        return (
+            TrapKind::Exit,
+            format!("the guest exited with status {}", exit.0),
+        );
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::UnreachableCodeReached) => (
+            TrapKind::Unreachable,
+            "the guest panicked, aborted or ran `unreachable`".to_owned(),
+        ),
+        Some(Trap::StackOverflow) => (
+            TrapKind::StackOverflow,
+            "the guest's call stack is used up".to_owned(),
+        ),
+        Some(trap @ (Trap::MemoryOutOfBounds | Trap::TableOutOfBounds)) => {
+            (TrapKind::OutOfBounds, format!("the guest trapped: {trap}"))
+        }
+        Some(trap) => (TrapKind::Other, format!("the guest trapped: {trap}")),
+        None => (
+            TrapKind::Other,
+            format!("the guest trapped: {}", error.root_cause()),
+        ),
+    }
+}
+
+fn backtrace_of(error: &wasmtime::Error) -> String {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
+        return String::new();
+    };
+    let mut text = String::new();
+    for frame in backtrace.frames().iter().take(MAX_FRAMES) {
+        let name = frame.func_name().map(|raw| format!("{:#}", demangled(raw)));
+        let name = name.unwrap_or_else(|| format!("function {}", frame.func_index()));
+        let place = frame
+            .symbols()
+            .first()
+            .and_then(|s| Some((s.file()?, s.line()?)));
+        let _ = match place {
+            Some((file, line)) => writeln!(text, "at {name} ({file}:{line})"),
+            None => writeln!(text, "at {name}"),
+        };
+    }
+    let hidden = backtrace.frames().len().saturating_sub(MAX_FRAMES);
+    if hidden > 0 {
+        let _ = writeln!(text, "and {hidden} more");
+    }
+    text
+}
+
+fn demangled(raw: &str) -> rustc_demangle::Demangle<'_> {
+    rustc_demangle::demangle(raw)
+}
+
+impl From<Fault> for EddyError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Trap {
+                message, backtrace, ..
+            } => EddyError::new(ErrorCode::GuestTrap, with_frames(message, &backtrace)).hint(
+                "Nothing of the turn was kept. What the guest printed before is in the \
+                     invocation's log.",
+            ),
+            Fault::Timeout { backtrace } => EddyError::new(
+                ErrorCode::DeadlineExceeded,
+                with_frames(
+                    "the handler did not end before its deadline".to_owned(),
+                    &backtrace,
+                ),
+            )
+            .hint("Raise `timeout` in eddy.toml, or the request's `Eddy-Timeout`."),
+            Fault::Aborted => EddyError::new(
+                ErrorCode::TurnAborted,
+                "the turn was stopped before it ended, because its node stops or its code was \
+                 replaced; nothing of it was kept",
+            )
+            .hint("Try again."),
+            Fault::MemoryLimit { limit } => EddyError::new(
+                ErrorCode::MemoryLimit,
+                format!(
+                    "the guest needs more than its {} MiB of memory",
+                    limit >> 20
+                ),
+            )
+            .hint("Raise `memory` in eddy.toml, or keep less in memory."),
+            Fault::InvalidResult { message } => EddyError::new(ErrorCode::InvalidResult, message)
+                .hint("A handler must return JSON text in UTF-8."),
+            Fault::NoRoom { message } => EddyError::new(
+                ErrorCode::Overloaded,
+                format!("no more instances fit on this node: {message}"),
+            )
+            .hint("Try again later, or raise the number of instances."),
+        }
+    }
+}
+
+fn with_frames(message: String, backtrace: &str) -> String {
+    match backtrace.trim_end() {
+        "" => message,
+        frames => format!("{message}\n{frames}"),
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&EddyError::from(self.clone()).detail)
+    }
+}
+
+impl std::error::Error for Fault {}

@@ -1,0 +1,264 @@
+//! A live instance of a component: it runs turns, one at a time.
+
+use crate::bindings::exports::eddy::platform::guest;
+use crate::cancel::{CancelReason, CancelToken};
+use crate::code::Code;
+use crate::fault::{Fault, TrapKind};
+use crate::host::TurnHost;
+use crate::js::JsProgram;
+use crate::outcome::{check_json, from_failure};
+use crate::state::State;
+use bytes::Bytes;
+use eddy_types::{AgentId, EddyError, Env, MethodName, Name, limits};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use wasmtime::{Store, UpdateDeadline, component};
+
+/// Most bytes a guest may hand to the host in one call.
+const MAX_HOST_CALL_BYTES: usize = 16 << 20;
+/// Handles of effects a guest may hold, those it forgot included.
+const MAX_HANDLES: usize = 10_000;
+
+/// What an instance may use.
+#[derive(Clone, Debug)]
+pub struct InstanceLimits {
+    /// Linear memory, in bytes.
+    pub memory: usize,
+    /// The app's environment, which WASI shows too. [`TurnHost::env`] is asked separately.
+    pub env: Option<Arc<Env>>,
+}
+
+impl Default for InstanceLimits {
+    fn default() -> Self {
+        Self {
+            memory: limits::DEFAULT_GUEST_MEMORY,
+            env: None,
+        }
+    }
+}
+
+/// What a turn runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A function.
+    Function(Name),
+    /// A method of an agent.
+    Method(AgentId, MethodName),
+}
+
+/// How a turn ended by itself: JSON text, or the guest's own error.
+///
+/// The error is `guest-error`, or the code of an error of the node that the guest passed on. It is
+/// the turn's reply either way: its buffered effects are to be discarded.
+pub type TurnOutcome = Result<Bytes, EddyError>;
+
+/// A live instance. After a [`Fault`], or when a future of [`Instance::handle`] was dropped before
+/// its end, it runs nothing any more.
+pub struct Instance {
+    store: Store<State>,
+    component: component::Instance,
+    guest: guest::Guest,
+    gave_way: Arc<AtomicBool>,
+    usable: bool,
+}
+
+impl Code {
+    /// Makes an instance; for JavaScript, of the runtime with `program` loaded into it.
+    ///
+    /// # Errors
+    /// A fault of the component's own start, a JavaScript module that throws when it loads (told as
+    /// a trap), or [`Fault::NoRoom`].
+    pub async fn instantiate(
+        &self,
+        limits: &InstanceLimits,
+        program: Option<&JsProgram>,
+        cancel: &CancelToken,
+    ) -> Result<Instance, Fault> {
+        let mut instance = self.start(limits, cancel).await?;
+        if let Some(program) = program {
+            instance.usable = false;
+            instance.load(self, program, cancel).await?;
+            instance.usable = true;
+        }
+        Ok(instance)
+    }
+
+    pub(crate) async fn start(
+        &self,
+        limits: &InstanceLimits,
+        cancel: &CancelToken,
+    ) -> Result<Instance, Fault> {
+        let state = State::new(limits.memory, limits.env.clone(), cancel.clone());
+        let gave_way = Arc::clone(&state.gave_way);
+        let mut store = new_store(self, state);
+        let instantiated = {
+            let call = self.pre().instantiate_async(&mut store);
+            guarded(call, cancel, &gave_way)
+                .await
+                .map_err(Fault::cancelled)?
+        };
+        let loaded = instantiated
+            .and_then(|component| Ok((component, self.guest().load(&mut store, &component)?)));
+        match loaded {
+            Ok((component, guest)) => Ok(Instance {
+                store,
+                component,
+                guest,
+                gave_way,
+                usable: true,
+            }),
+            Err(error) => Err(Fault::from_wasmtime(&error, store.data().limiter.denied())),
+        }
+    }
+}
+
+fn new_store(code: &Code, state: State) -> Store<State> {
+    let mut store = Store::new(code.engine(), state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(MAX_HOST_CALL_BYTES);
+    store.set_max_component_handles(MAX_HANDLES);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|cx| match cx.data().cancel.reason() {
+        Some(reason) => Err(wasmtime::Error::new(Cancelled(reason))),
+        None => {
+            cx.data().gave_way.store(true, Ordering::Relaxed);
+            Ok(UpdateDeadline::Yield(1))
+        }
+    });
+    store
+}
+
+impl Instance {
+    /// Runs one turn to its end. `argument` must be JSON text. Effects still under way when the
+    /// handler returns are cancelled.
+    ///
+    /// # Errors
+    /// A fault; the instance must then be dropped.
+    pub async fn handle(
+        &mut self,
+        target: &Target,
+        argument: Bytes,
+        host: Box<dyn TurnHost>,
+        cancel: &CancelToken,
+    ) -> Result<TurnOutcome, Fault> {
+        if !self.usable {
+            return Err(Fault::Trap {
+                kind: TrapKind::Other,
+                message: "the instance was used after a fault".to_owned(),
+                backtrace: String::new(),
+            });
+        }
+        // Stays so when this future is dropped before its end.
+        self.usable = false;
+        self.store.data_mut().begin_turn(host, cancel.clone());
+        self.store.set_epoch_deadline(1);
+        let (target, argument) = (target.to_wit(), Vec::from(argument));
+        let called = {
+            let call = self.guest.call_handle(&mut self.store, &target, &argument);
+            guarded(call, cancel, &self.gave_way).await
+        };
+        let told = self.store.data_mut().end_turn();
+        let result = self.settled(called)?;
+        let outcome = match result {
+            Ok(json) => Ok(checked_result(json)?),
+            Err(failure) => Err(from_failure(failure, &told)),
+        };
+        self.usable = true;
+        Ok(outcome)
+    }
+
+    /// The linear memory of the instance, in bytes: an upper bound of what is resident.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.store.data().limiter.used()
+    }
+
+    /// The guest and its store, for the calls that are no turns.
+    pub(crate) fn parts(&mut self) -> (&guest::Guest, &mut Store<State>) {
+        self.store.set_epoch_deadline(1);
+        (&self.guest, &mut self.store)
+    }
+
+    pub(crate) fn component(&self) -> component::Instance {
+        self.component
+    }
+
+    pub(crate) fn gave_way(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.gave_way)
+    }
+
+    /// Tells a result of wasmtime from a fault.
+    pub(crate) fn settled<T>(
+        &self,
+        called: Result<wasmtime::Result<T>, CancelReason>,
+    ) -> Result<T, Fault> {
+        let denied = self.store.data().limiter.denied();
+        match called {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Fault::from_wasmtime(&error, denied)),
+            Err(reason) => Err(Fault::cancelled(reason)),
+        }
+    }
+}
+
+impl Target {
+    fn to_wit(&self) -> guest::Target {
+        match self {
+            Self::Function(name) => guest::Target::Function(name.as_str().to_owned()),
+            Self::Method(agent, method) => {
+                let address = guest::AgentRef {
+                    agent_type: agent.agent_type().as_str().to_owned(),
+                    key: agent.key().as_str().to_owned(),
+                };
+                guest::Target::Method((address, method.as_str().to_owned()))
+            }
+        }
+    }
+}
+
+fn checked_result(json: Vec<u8>) -> Result<Bytes, Fault> {
+    match check_json(&json) {
+        Ok(()) => Ok(json.into()),
+        Err(why) => Err(Fault::InvalidResult {
+            message: format!("the guest's result is not JSON: {why}"),
+        }),
+    }
+}
+
+/// Runs guest code until it ends or is cancelled. A guest that waits is stopped at once, by
+/// dropping it. One that computes stops itself at its next tick, so that it can say where it was.
+pub(crate) async fn guarded<T>(
+    call: impl Future<Output = T>,
+    cancel: &CancelToken,
+    gave_way: &AtomicBool,
+) -> Result<T, CancelReason> {
+    let mut call = pin!(call);
+    poll_fn(|cx| {
+        cancel.register(cx.waker());
+        gave_way.store(false, Ordering::Relaxed);
+        match call.as_mut().poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Ok(value)),
+            Poll::Pending if gave_way.load(Ordering::Relaxed) => Poll::Pending,
+            Poll::Pending => match cancel.reason() {
+                Some(reason) => Poll::Ready(Err(reason)),
+                None => Poll::Pending,
+            },
+        }
+    })
+    .await
+}
+
+/// The error that a cancelled guest traps with.
+#[derive(Debug)]
+pub(crate) struct Cancelled(pub(crate) CancelReason);
+
+impl std::fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the turn was cancelled")
+    }
+}
+
+impl std::error::Error for Cancelled {}

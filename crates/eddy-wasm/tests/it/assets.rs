@@ -1,0 +1,61 @@
+//! The committed guest is what its sources make. `EDDY_RECORD=1` (guests/bench-guest/build.sh)
+//! records the sources after a build.
+
+use eddy_types::Digest;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn files_in(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the folder of sources is there") {
+        let path = entry.expect("a readable entry").path();
+        if path.is_dir() {
+            files_in(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+/// The digest over names and contents, sorted by name.
+fn digest_of_sources() -> Digest {
+    let root = root();
+    let guest = root.join("guests/bench-guest");
+    let mut files = vec![guest.join("Cargo.toml"), guest.join("Cargo.lock")];
+    files_in(&guest.join("src"), &mut files);
+    files_in(&root.join("wit"), &mut files);
+    let mut parts: Vec<(String, Vec<u8>)> = files
+        .iter()
+        .map(|path| {
+            let name = path.strip_prefix(&root).expect("below the root");
+            (
+                name.to_string_lossy().into_owned(),
+                fs::read(path).expect("a readable source"),
+            )
+        })
+        .collect();
+    parts.sort();
+    let parts: Vec<&[u8]> = parts
+        .iter()
+        .flat_map(|(name, content)| [name.as_bytes(), content])
+        .collect();
+    Digest::of_parts(&parts)
+}
+
+#[test]
+fn assets_are_built_from_the_sources_beside_them() {
+    let recorded = root().join("crates/eddy-wasm/assets/bench-guest.sources.sha256");
+    let sources = digest_of_sources().to_string();
+    if std::env::var_os("EDDY_RECORD").is_some() {
+        fs::write(&recorded, format!("{sources}\n")).expect("assets is writable");
+    }
+    let text = fs::read_to_string(&recorded).expect("the record is there");
+    assert_eq!(
+        text.trim(),
+        sources,
+        "run guests/bench-guest/build.sh: its sources changed"
+    );
+}
