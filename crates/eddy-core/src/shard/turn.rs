@@ -292,12 +292,13 @@ impl<R> ShardCore<R> {
                     out.push(Action::DropInstance(agent.clone()));
                 }
                 match running.message.origin {
-                    // The throw is the recorded reply.
-                    Origin::Request { .. } => {
+                    // The throw is the recorded reply, unless it only passes on that something
+                    // could not be done just now: then the message may be tried again.
+                    Origin::Request { .. } if !error.code.is_retryable() => {
                         let none = Effects::default();
                         self.end_returned(running, Err(error), none, policy, now, view, out);
                     }
-                    // Nobody waits for a reply: it counts as a failed attempt.
+                    // Or nobody waits for a reply: it counts as a failed attempt.
                     _ => self.end_failed(running, error, policy, now, view, out),
                 }
             }
@@ -347,8 +348,10 @@ impl<R> ShardCore<R> {
         out: &mut Vec<Action<R>>,
     ) {
         match message.origin {
+            // Whatever the durability: the source may forget the send only when its effect is safe.
             Origin::Send { source, seq, .. } => {
-                self.gates.hold(until, Gated::Settle(source, seq));
+                let own = Seq(self.next.0 - 1);
+                self.gates.hold(own, Gated::Settle(source, seq));
             }
             Origin::Timer { .. } => {}
             Origin::Request { .. } => self.reply_to(message, until, outcome, out),
