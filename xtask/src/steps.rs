@@ -1,0 +1,83 @@
+//! The steps of each task. Every step is a command that can be pasted by hand.
+
+use crate::tools;
+use anyhow::{Context as _, Result, bail};
+use std::process::Command;
+
+/// All checks and all tests, cheapest first. With arguments: only the tests, and those are handed
+/// to the test runner (`cargo xtask test -E 'test(crash)'`).
+pub(crate) fn test(filter: &[String]) -> Result<()> {
+    if filter.is_empty() {
+        run("cargo", &["fmt", "--all", "--check"])?;
+        clippy()?;
+        let deny = tools::cargo_deny()?;
+        let deny = deny.to_string_lossy();
+        run(&deny, &["--workspace", "check", "licenses", "bans", "sources"])?;
+        docs()?;
+    }
+    tests(filter)
+}
+
+fn clippy() -> Result<()> {
+    run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+}
+
+fn docs() -> Result<()> {
+    let mut doc = command("cargo", &["doc", "--workspace", "--no-deps", "--locked"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    run_command(doc)
+}
+
+fn tests(filter: &[String]) -> Result<()> {
+    // The tests run the real binary: it is built like them, not by them.
+    run("cargo", &["build", "--locked", "-p", "eddy"])?;
+    let filter: Vec<&str> = filter.iter().map(String::as_str).collect();
+    if tools::has_nextest() {
+        run("cargo", &[&["nextest", "run", "--workspace", "--locked"][..], &filter].concat())?;
+    } else {
+        eprintln!("xtask: cargo-nextest is not installed; using `cargo test`");
+        run("cargo", &[&["test", "--workspace", "--locked", "--lib", "--bins", "--tests"][..], &filter].concat())?;
+    }
+    Ok(())
+}
+
+/// The benchmarks, in release mode.
+pub(crate) fn bench(args: &[String]) -> Result<()> {
+    run("cargo", &["build", "--release", "--locked", "-p", "eddy", "-p", "eddy-bench"])?;
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    run("cargo", &[&["run", "--release", "--locked", "-q", "-p", "eddy-bench", "--"][..], &args].concat())
+}
+
+/// The prebuilt WebAssembly components: the JavaScript runtime and the guest of the benchmarks.
+pub(crate) fn guests() -> Result<()> {
+    for guest in ["js-runtime", "bench-guest"] {
+        run("bash", &[&format!("guests/{guest}/build.sh")])?;
+    }
+    Ok(())
+}
+
+/// docs/openapi.json, from the code.
+pub(crate) fn openapi() -> Result<()> {
+    let mut test = command("cargo", &["test", "-q", "-p", "eddy-server", "openapi"]);
+    test.env("EDDY_UPDATE_OPENAPI", "1");
+    run_command(test)
+}
+
+fn run(program: &str, args: &[&str]) -> Result<()> {
+    run_command(command(program, args))
+}
+
+fn command(program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(tools::root());
+    command
+}
+
+fn run_command(mut command: Command) -> Result<()> {
+    eprintln!("xtask: {command:?}");
+    let status = command.status().with_context(|| format!("{command:?} does not start"))?;
+    if !status.success() {
+        bail!("{command:?} failed: {status}");
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! Tools that the tasks need, installed into target/tools when they are missing.
+
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const CARGO_DENY: &str = "0.20.2";
+
+/// The root of the project.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the project's root")
+}
+
+/// cargo-deny of the pinned version; installed on first use, which takes some minutes.
+pub(crate) fn cargo_deny() -> Result<PathBuf> {
+    let wanted = format!("cargo-deny {CARGO_DENY}");
+    let local = root().join("target/tools");
+    let installed = local.join("bin/cargo-deny");
+    for candidate in [PathBuf::from("cargo-deny"), installed.clone()] {
+        let version = Command::new(&candidate).arg("--version").stderr(Stdio::null()).output();
+        if version.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).trim() == wanted) {
+            return Ok(candidate);
+        }
+    }
+    eprintln!("xtask: installing cargo-deny {CARGO_DENY} into target/tools (a few minutes, once)");
+    let status = Command::new("cargo")
+        .args(["install", "--locked", "--version", CARGO_DENY, "cargo-deny", "--root"])
+        .arg(&local)
+        .status()?;
+    if !status.success() {
+        bail!("cargo-deny could not be installed: {status}");
+    }
+    Ok(installed)
+}
+
+/// Whether `cargo nextest` is there: faster, but `cargo test` does the same.
+pub(crate) fn has_nextest() -> bool {
+    let mut command = Command::new("cargo");
+    command.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
