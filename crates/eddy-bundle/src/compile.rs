@@ -1,0 +1,88 @@
+//! From a path to a [`Bundle`]. What a path may be is decided here; reading the manifest, finding
+//! modules and compiling them have a module each.
+
+mod entry;
+mod frame;
+mod graph;
+mod imports;
+mod manifest;
+mod problem;
+mod project;
+mod shape;
+mod source;
+mod transform;
+mod wasm;
+
+pub use problem::{BundleError, Problem};
+
+use eddy_types::{Manifest, Name};
+use std::path::Path;
+
+/// What `eddy deploy` uploads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// What `eddy.toml` says; only a name for a single file. Lists every component.
+    pub manifest: Manifest,
+    /// The code, in the order of the manifest's components.
+    pub components: Vec<BundledComponent>,
+}
+
+/// The code of one component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundledComponent {
+    /// Its name in the manifest.
+    pub name: Name,
+    /// Its code.
+    pub code: BundledCode,
+}
+
+/// Code that a node can load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BundledCode {
+    /// A WebAssembly component.
+    Wasm(Vec<u8>),
+    /// JavaScript modules; the first is the entry.
+    Js {
+        /// Every module that the entry reaches, each once.
+        modules: Vec<JsModule>,
+    },
+}
+
+/// One JavaScript module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsModule {
+    /// Its path relative to the project, with `/`. Imports name modules by exactly this text.
+    pub name: String,
+    /// JavaScript.
+    pub source: String,
+    /// Source map (version 3, JSON) back to what the user wrote.
+    pub source_map: Option<String>,
+}
+
+/// Bundles a source file, a `.wasm` component, or a folder with `eddy.toml`.
+///
+/// Errors: `invalid-manifest`, `invalid-source`, `invalid-component` (with every problem that was
+/// found, each with its place where there is one), `invalid-argument` for a path that is none of
+/// these, `payload-too-large` beyond [`eddy_types::limits::MAX_DEPLOY_BYTES`].
+pub fn bundle(path: &Path) -> Result<Bundle, BundleError> {
+    let plan = entry::plan(path)?;
+    let mut budget = project::Budget::default();
+    let mut components = Vec::with_capacity(plan.manifest.components.len());
+    for (name, component) in &plan.manifest.components {
+        let file = plan.project.component(name, &component.path)?;
+        let code = match file.is_wasm() {
+            true => BundledCode::Wasm(wasm::read(&file, &mut budget)?),
+            false => BundledCode::Js {
+                modules: graph::modules(&plan.project, file, &mut budget)?,
+            },
+        };
+        components.push(BundledComponent {
+            name: name.clone(),
+            code,
+        });
+    }
+    Ok(Bundle {
+        manifest: plan.manifest,
+        components,
+    })
+}

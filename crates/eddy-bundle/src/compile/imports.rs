@@ -1,0 +1,164 @@
+//! Which file an import means.
+
+use super::project::{Project, Refusal, SourceFile};
+use super::source::{COMPILED_FROM, EXTENSIONS, Kind, kind};
+use std::path::{Component, Path, PathBuf};
+
+/// The module that every guest has without a file.
+pub(crate) const BUILT_IN: &str = "eddy";
+
+/// What an import specifier names.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// Stays as it is.
+    BuiltIn,
+    /// A file of the project.
+    File(SourceFile),
+}
+
+/// Why an import cannot be used: what is wrong, and what to do.
+#[derive(Debug)]
+pub(crate) struct BadImport {
+    pub(crate) message: String,
+    pub(crate) hint: String,
+}
+
+/// The target of `specifier` in the module named `importer`.
+pub(crate) fn resolve(
+    project: &Project,
+    importer: &str,
+    specifier: &str,
+) -> Result<Target, BadImport> {
+    if specifier == BUILT_IN {
+        return Ok(Target::BuiltIn);
+    }
+    let relative = matches!(specifier, "." | "..")
+        || specifier.starts_with("./")
+        || specifier.starts_with("../");
+    if !relative {
+        return Err(not_relative(specifier));
+    }
+    let Some(base) = join(importer, specifier) else {
+        return Err(outside(specifier));
+    };
+    let tried = candidates(&base);
+    for candidate in &tried {
+        match project.file(Path::new(candidate)) {
+            Ok(file) => return usable(specifier, file).map(Target::File),
+            Err(Refusal::Missing) => {}
+            Err(Refusal::Outside) => return Err(outside(specifier)),
+            Err(Refusal::NotUtf8) => {
+                return Err(bad(
+                    format!("the path of {specifier:?} is not UTF-8"),
+                    "Rename it.",
+                ));
+            }
+        }
+    }
+    Err(bad(
+        format!("{specifier:?} names no file of the project"),
+        format!("tried: {}", tried.join(", ")),
+    ))
+}
+
+/// The path that `specifier` means, relative to the project; none when it leaves the project.
+fn join(importer: &str, specifier: &str) -> Option<String> {
+    let folder = Path::new(importer).parent().unwrap_or(Path::new(""));
+    let mut path = PathBuf::new();
+    for part in folder.join(specifier).components() {
+        match part {
+            Component::Normal(part) => path.push(part),
+            Component::ParentDir => {
+                if !path.pop() {
+                    return None;
+                }
+            }
+            Component::CurDir => {}
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    path.into_os_string().into_string().ok()
+}
+
+/// The files that a path may mean, the likeliest first.
+fn candidates(base: &str) -> Vec<String> {
+    let mut tried = Vec::new();
+    if kind(base) != Kind::Other {
+        tried.push(base.to_owned());
+    }
+    for (compiled, sources) in COMPILED_FROM {
+        if let Some(stem) = base.strip_suffix(compiled) {
+            tried.extend(sources.iter().map(|source| format!("{stem}{source}")));
+        }
+    }
+    if !base.is_empty() {
+        tried.extend(
+            EXTENSIONS
+                .iter()
+                .map(|extension| format!("{base}{extension}")),
+        );
+    }
+    let slash = if base.is_empty() { "" } else { "/" };
+    tried.extend(
+        EXTENSIONS
+            .iter()
+            .map(|extension| format!("{base}{slash}index{extension}")),
+    );
+    tried
+}
+
+/// A file that was found must be of a kind that can be a module.
+fn usable(specifier: &str, file: SourceFile) -> Result<SourceFile, BadImport> {
+    match kind(&file.name) {
+        Kind::Script | Kind::Json => Ok(file),
+        Kind::Declaration => Err(bad(
+            format!("{specifier:?} holds types only"),
+            "Import it with `import type`.",
+        )),
+        Kind::CommonJs => Err(bad(
+            format!("{specifier:?} is a CommonJS module"),
+            "Write it with `import` and `export`, as a .js or .ts file.",
+        )),
+        // A link may lead to a file with another extension.
+        Kind::Other => Err(bad(
+            format!("{specifier:?} is {}, which cannot be a module", file.name),
+            "Import .ts, .js or .json files.",
+        )),
+    }
+}
+
+fn not_relative(specifier: &str) -> BadImport {
+    if let Some(module) = specifier.strip_prefix("node:") {
+        return bad(
+            format!("{specifier:?}: there is no Node.js here"),
+            format!("Use web APIs (fetch, crypto, TextEncoder, URL) instead of `{module}`."),
+        );
+    }
+    if specifier.starts_with('/') || specifier.contains("://") || specifier.starts_with("file:") {
+        return bad(
+            format!("{specifier:?} is not a path inside the project"),
+            "Copy the file into the project and import it with a relative path.",
+        );
+    }
+    bad(
+        format!("{specifier:?} is a package, and packages are not bundled yet"),
+        "Bundle it into one file first (`npx esbuild app.ts --bundle --format=esm \
+         --external:eddy --outfile=app.js`) and deploy that, or copy the code you need into the \
+         project. If you meant a file, begin with \"./\".",
+    )
+}
+
+fn outside(specifier: &str) -> BadImport {
+    bad(
+        format!("{specifier:?} is outside the project folder"),
+        "Only files inside the project are deployed: move or copy it there, or deploy the folder \
+         above with an eddy.toml in it.",
+    )
+}
+
+fn bad(message: impl Into<String>, hint: impl Into<String>) -> BadImport {
+    BadImport {
+        message: message.into(),
+        hint: hint.into(),
+    }
+}

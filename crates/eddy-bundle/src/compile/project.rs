@@ -1,0 +1,125 @@
+//! The folder that a bundle is made of. Nothing outside it is read, not even through a link.
+
+use super::problem::{BundleError, Problem};
+use eddy_types::limits::MAX_DEPLOY_BYTES;
+use eddy_types::{ErrorCode, Name};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// A project folder, links resolved.
+#[derive(Debug)]
+pub(crate) struct Project {
+    root: PathBuf,
+}
+
+/// A file inside a project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SourceFile {
+    /// Where it is, links resolved.
+    pub(crate) path: PathBuf,
+    /// Its path relative to the project, with `/`.
+    pub(crate) name: String,
+}
+
+/// Why a path is not a file of the project.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Missing,
+    Outside,
+    NotUtf8,
+}
+
+/// Bytes that a bundle may still read.
+pub(crate) struct Budget(usize);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(MAX_DEPLOY_BYTES)
+    }
+}
+
+impl Budget {
+    /// Takes `bytes` off, for the file `name`.
+    fn take(&mut self, bytes: usize, name: &str) -> Result<(), BundleError> {
+        self.0 = self.0.checked_sub(bytes).ok_or_else(|| {
+            let limit = MAX_DEPLOY_BYTES >> 20;
+            Problem::new(format!(
+                "the app is larger than {limit} MiB; {name} is beyond it"
+            ))
+            .hint("Leave out what the code does not need, or split the app.")
+            .fail(ErrorCode::PayloadTooLarge)
+        })?;
+        Ok(())
+    }
+}
+
+impl Project {
+    /// The project in the folder `root`.
+    pub(crate) fn open(root: &Path) -> Result<Self, BundleError> {
+        match fs::canonicalize(root) {
+            Ok(root) => Ok(Self { root }),
+            Err(error) => Err(unreadable(&root.display().to_string(), &error)),
+        }
+    }
+
+    /// The file at `path`, relative to the project.
+    pub(crate) fn file(&self, path: &Path) -> Result<SourceFile, Refusal> {
+        let found = fs::canonicalize(self.root.join(path)).map_err(|_| Refusal::Missing)?;
+        let inside = found
+            .strip_prefix(&self.root)
+            .map_err(|_| Refusal::Outside)?;
+        let parts: Option<Vec<_>> = inside.iter().map(|part| part.to_str()).collect();
+        let name = parts.ok_or(Refusal::NotUtf8)?.join("/");
+        match found.is_file() {
+            true => Ok(SourceFile { path: found, name }),
+            false => Err(Refusal::Missing),
+        }
+    }
+
+    /// The file that a component's `path` names.
+    pub(crate) fn component(&self, name: &Name, path: &str) -> Result<SourceFile, BundleError> {
+        let why = match self.file(Path::new(path)) {
+            Ok(file) => return Ok(file),
+            Err(Refusal::Missing) => "there is no such file",
+            Err(Refusal::Outside) => "it is outside the project folder",
+            Err(Refusal::NotUtf8) => "its name is not UTF-8",
+        };
+        Err(Problem::new(format!(
+            "component `{name}`: {path:?} cannot be used: {why}"
+        ))
+        .hint("`path` is relative to the folder of eddy.toml, and stays inside it.")
+        .fail(ErrorCode::InvalidManifest))
+    }
+}
+
+impl SourceFile {
+    /// Whether its name says WebAssembly.
+    pub(crate) fn is_wasm(&self) -> bool {
+        self.name.ends_with(".wasm")
+    }
+
+    /// Its bytes, when they still fit.
+    pub(crate) fn read(&self, budget: &mut Budget) -> Result<Vec<u8>, BundleError> {
+        let failed = |error| unreadable(&self.name, &error);
+        let size = fs::metadata(&self.path).map_err(failed)?.len();
+        budget.take(usize::try_from(size).unwrap_or(usize::MAX), &self.name)?;
+        fs::read(&self.path).map_err(failed)
+    }
+
+    /// Its text, when it still fits and is UTF-8.
+    pub(crate) fn read_text(&self, budget: &mut Budget) -> Result<String, BundleError> {
+        String::from_utf8(self.read(budget)?).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Problem::new(format!("{} is not UTF-8 (byte {at})", self.name))
+                .hint("Save it as UTF-8.")
+                .fail(ErrorCode::InvalidSource)
+        })
+    }
+}
+
+/// A file or folder that is there but cannot be read, or is not there.
+pub(crate) fn unreadable(what: &str, error: &io::Error) -> BundleError {
+    Problem::new(format!("{what} cannot be read: {error}"))
+        .hint("Check the path and its permissions.")
+        .fail(ErrorCode::InvalidArgument)
+}

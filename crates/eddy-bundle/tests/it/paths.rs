@@ -1,0 +1,87 @@
+//! What a path may be.
+
+use super::{bundle_files, error, js, project, shop};
+use eddy_bundle::{BundledCode, bundle};
+use eddy_types::{EddyError, ErrorCode};
+
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+const CORE: &[u8] = b"\0asm\x01\0\0\0";
+
+#[test]
+fn a_single_file_is_an_app_of_its_name() {
+    let bundle =
+        bundle_files(&[("my counter.ts", "export {};")], "my counter.ts").expect("it bundles");
+    assert_eq!(bundle.manifest.name.as_str(), "my-counter");
+    assert_eq!(js(bundle)[0].name, "my counter.ts");
+}
+
+#[test]
+fn a_component_passes_and_other_bytes_do_not() {
+    let folder = project(&[]);
+    let path = folder.path().join("app.wasm");
+    std::fs::write(&path, COMPONENT).expect("a file");
+    let bundled = bundle(&path).expect("it is a component");
+    assert_eq!(
+        bundled.components[0].code,
+        BundledCode::Wasm(COMPONENT.to_vec())
+    );
+    let mut errors = Vec::new();
+    for bytes in [CORE, b"\0asm\x0c\0\x01\0", b"\0asm", b"(module)", b""] {
+        std::fs::write(&path, bytes).expect("a file");
+        let error = bundle(&path).expect_err("it is no component");
+        assert_eq!(error.code, ErrorCode::InvalidComponent);
+        errors.push(EddyError::from(error).to_string());
+    }
+    insta::assert_snapshot!(errors.join("\n"));
+}
+
+#[test]
+fn a_folder_finds_its_entry_or_says_what_it_tried() {
+    let toml = ("eddy.toml", "name = 'x'");
+    let bundle = bundle_files(&[toml, ("src/index.ts", "import '../a'"), ("a.ts", "")], "");
+    let bundle = bundle.expect("it bundles");
+    let names: Vec<_> = js(bundle).into_iter().map(|module| module.name).collect();
+    assert_eq!(names, ["src/index.ts", "a.ts"]);
+    insta::assert_snapshot!(bundle_files(&[toml], "").expect_err("no entry").to_string());
+}
+
+#[test]
+fn components_come_in_the_order_of_the_manifest() {
+    let toml = "name = 'x'\n[components]\nb.path = 'b.ts'\na.path = 'a.ts'\n";
+    let bundle = bundle_files(
+        &[("eddy.toml", toml), ("a.ts", ""), ("b.ts", "")],
+        "eddy.toml",
+    );
+    let bundle = bundle.expect("it bundles");
+    let names: Vec<_> = bundle.components.iter().map(|c| c.name.as_str()).collect();
+    let keys: Vec<_> = bundle
+        .manifest
+        .components
+        .keys()
+        .map(eddy_types::Name::as_str)
+        .collect();
+    assert_eq!((&names, names.len()), (&keys, 2));
+}
+
+#[test]
+fn paths_that_mean_nothing_are_refused() {
+    assert!(error(&[("a.py", "")]).contains("is not something that can be deployed"));
+    let missing = bundle(std::path::Path::new("no/such/file.ts")).expect_err("it is not there");
+    assert_eq!(missing.code, ErrorCode::InvalidArgument);
+    let empty = project(&[]);
+    let error = bundle(empty.path()).expect_err("no manifest");
+    assert_eq!(error.code, ErrorCode::InvalidManifest);
+    let toml = "name = 'x'\ncomponents.main.path = '../a.ts'\n";
+    let outside = bundle_files(&[("p/eddy.toml", toml), ("a.ts", "")], "p").expect_err("outside");
+    assert!(
+        outside.to_string().contains("outside the project folder"),
+        "{outside}"
+    );
+}
+
+#[test]
+fn the_shop_bundles() {
+    let bundle = bundle(&shop()).expect("the example bundles");
+    assert_eq!(bundle.manifest.name.as_str(), "shop");
+    assert!(js(bundle).len() > 1);
+}
