@@ -1,8 +1,10 @@
 //! Damaged and torn files: a torn tail is dropped, anything else is refused and left alone.
 
 use crate::support::{Local, disk_of};
+use bytes::Bytes;
 use eddy_journal::conformance::{Opened, Recorder};
-use eddy_journal::{Journal, JournalError};
+use eddy_journal::{Journal, JournalError, Urgency};
+use eddy_types::{Seq, ShardId};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -168,4 +170,50 @@ fn other_files_in_the_folder_are_left_alone() {
             .segments()
             .contains(&PathBuf::from("/journal/0000000009.seg.tmp"))
     );
+}
+
+/// The only segment of a journal with these record lengths, one batch each, and where each begins.
+fn batches_of(lens: &[usize]) -> (Files, Vec<usize>) {
+    let mut local = Local::new(64 << 10);
+    let opened = Opened::open(&mut local);
+    for (seq, len) in (1..).zip(lens) {
+        let record = Bytes::from(vec![0x11; *len]);
+        opened
+            .journal
+            .append(ShardId(0), Seq(seq), record, Urgency::Now)
+            .expect("append");
+        opened.heard.wait(0, seq);
+    }
+    local.fs.crash(local.loss).expect("crash");
+    let path = local.segments().remove(0);
+    let bytes = local.bytes(&path);
+    let places = (0..bytes.len())
+        .step_by(32)
+        .filter(|&at| bytes[at..].starts_with(b"EDBT"));
+    // The first batch is the one that every segment is made with.
+    let starts = places.skip(1).collect();
+    (vec![(path, bytes)], starts)
+}
+
+#[test]
+fn a_lost_sector_before_a_sound_batch_is_refused() {
+    let (mut files, starts) = batches_of(&[2500, 100]);
+    let sector = (starts[0] / 512 + 2) * 512;
+    files[0].1[sector..sector + 512].fill(0);
+    refusal(&files, "a flushed batch lost a sector");
+}
+
+#[test]
+fn what_is_left_of_a_torn_batch_does_not_hurt_later_ones() {
+    let (mut files, starts) = batches_of(&[100, 2500]);
+    let sector = (starts[1] / 512 + 1) * 512;
+    files[0].1[sector..sector + 512].fill(0);
+    let mut local = disk_of(&files);
+    let opened = Opened::open(&mut local);
+    assert_eq!(opened.bounds(0), (1, 1));
+    // Shorter than what it overwrites.
+    opened.commit(0, 2..=2);
+    local.fs.crash(local.loss).expect("crash");
+    drop(opened);
+    assert_eq!(Opened::open(&mut local).bounds(0), (1, 2));
 }
