@@ -106,7 +106,7 @@ impl Walk<'_> {
                 None => {
                     let kind = value.get_ref().type_str();
                     self.push(
-                        format!("`{path}` is a table, not {kind}"),
+                        format!("`{path}` must be a table, not {kind}"),
                         None,
                         value.span(),
                     );

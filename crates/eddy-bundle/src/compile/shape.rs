@@ -3,6 +3,7 @@
 
 use eddy_types::Name;
 use eddy_types::manifest::{Attempts, Concurrency, EnvName, EnvValue, Host, Memory, Timeout, Wait};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeValue, Error, ValueDeserializer};
@@ -26,6 +27,12 @@ pub(crate) type ValueCheck = for<'i> fn(Spanned<DeValue<'i>>) -> Result<(), Erro
 
 fn value<T: DeserializeOwned>(value: Spanned<DeValue<'_>>) -> Result<(), Error> {
     T::deserialize(ValueDeserializer::from(value)).map(drop)
+}
+
+/// A name, with the rule of names in the message.
+fn name_value(value: Spanned<DeValue<'_>>) -> Result<(), Error> {
+    let text = String::deserialize(ValueDeserializer::from(value))?;
+    name(&text).map_err(serde::de::Error::custom)
 }
 
 fn name(text: &str) -> Result<(), String> {
@@ -63,7 +70,7 @@ const COMPONENT: Shape = Shape::Table(&[("path", Shape::Value(value::<String>))]
 
 /// The whole file.
 pub(crate) const FILE: Shape = Shape::Table(&[
-    ("name", Shape::Value(value::<Name>)),
+    ("name", Shape::Value(name_value)),
     ("components", Shape::Map(name, &COMPONENT)),
     ("functions", Shape::Map(name, &FUNCTION)),
     ("agents", Shape::Map(name, &AGENT)),

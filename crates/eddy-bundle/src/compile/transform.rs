@@ -10,7 +10,7 @@ use oxc::ast::ast::{
 };
 use oxc::ast_visit::{VisitMut, walk_mut};
 use oxc::codegen::{Codegen, CodegenOptions, CommentOptions, IndentChar};
-use oxc::diagnostics::OxcDiagnostic;
+use oxc::diagnostics::{OxcDiagnostic, Severity};
 use oxc::parser::Parser;
 use oxc::semantic::{Scoping, SemanticBuilder};
 use oxc::span::{SourceType, Span};
@@ -36,13 +36,23 @@ pub(crate) fn compile(
     let kind = SourceType::from_path(name)
         .map_err(|error| vec![Problem::new(format!("{name}: {error}"))])?;
     let parsed = Parser::new(&allocator, text, kind).parse();
-    file.check(parsed.diagnostics.into_vec(), parsed.panicked)?;
+    let mut problems = file.errors(&parsed.diagnostics.into_vec());
+    if parsed.panicked {
+        // The parser says why, but an empty list must never pass for success.
+        if problems.is_empty() {
+            problems.push(Problem::new(format!("{name} cannot be parsed")));
+        }
+        return Err(problems);
+    }
     let mut program = parsed.program;
     let semantic = SemanticBuilder::new()
         .with_check_syntax_error(true)
         .with_enum_eval(true)
         .build(&program);
-    file.check(semantic.diagnostics.into_vec(), false)?;
+    problems.extend(file.errors(&semantic.diagnostics.into_vec()));
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     let scoping = semantic.semantic.into_scoping();
     let scoping = file.transform(&allocator, &mut program, scoping)?;
     let mut rewrite = Rewrite {
@@ -66,18 +76,11 @@ struct File<'f> {
 
 impl File<'_> {
     /// Errors among `diagnostics`; warnings pass.
-    fn check(self, diagnostics: Vec<OxcDiagnostic>, gave_up: bool) -> Result<(), Vec<Problem>> {
-        let is_error = |one: &OxcDiagnostic| one.severity == oxc::diagnostics::Severity::Error;
-        let errors = diagnostics.iter().filter(|one| is_error(one));
-        let mut problems: Vec<_> = errors.map(|one| self.problem(one)).collect();
-        if gave_up && problems.is_empty() {
-            problems.push(Problem::new(format!("{} cannot be parsed", self.name)));
-        }
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(problems)
-        }
+    fn errors(self, diagnostics: &[OxcDiagnostic]) -> Vec<Problem> {
+        let errors = diagnostics
+            .iter()
+            .filter(|one| one.severity == Severity::Error);
+        errors.map(|one| self.problem(one)).collect()
     }
 
     fn problem(self, diagnostic: &OxcDiagnostic) -> Problem {
@@ -107,8 +110,12 @@ impl File<'_> {
         };
         let done = Transformer::new(allocator, Path::new(self.name), &options)
             .build_with_scoping(scoping, program);
-        self.check(done.diagnostics.into_vec(), false)?;
-        Ok(done.scoping)
+        let problems = self.errors(&done.diagnostics.into_vec());
+        if problems.is_empty() {
+            Ok(done.scoping)
+        } else {
+            Err(problems)
+        }
     }
 }
 
