@@ -1,4 +1,4 @@
-//! Tools that the tasks need, installed into target/tools when they are missing.
+//! Tools that the tasks need, installed into the build folder when they are missing.
 
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
@@ -11,10 +11,15 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the project's root")
 }
 
+/// The build folder.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// cargo-deny of the pinned version; installed on first use, which takes some minutes.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
     let wanted = format!("cargo-deny {CARGO_DENY}");
-    let local = root().join("target/tools");
+    let local = target().join("tools");
     let installed = local.join("bin/cargo-deny");
     for candidate in [PathBuf::from("cargo-deny"), installed.clone()] {
         let version = Command::new(&candidate).arg("--version").stderr(Stdio::null()).output();
@@ -22,7 +27,7 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
             return Ok(candidate);
         }
     }
-    eprintln!("xtask: installing cargo-deny {CARGO_DENY} into target/tools (a few minutes, once)");
+    eprintln!("xtask: installing cargo-deny {CARGO_DENY} into the build folder (a few minutes, once)");
     let status = Command::new("cargo")
         .args(["install", "--locked", "--version", CARGO_DENY, "cargo-deny", "--root"])
         .arg(&local)
