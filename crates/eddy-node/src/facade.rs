@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use eddy_core::{DeadLetter, DeadLetterId, MessageId, Outcome};
 use eddy_types::{AgentId, EddyError, Name, ShardId, TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct NodeConfig {
     pub guest_memory: usize,
     /// Live guest instances at once, agents and functions together.
     pub max_instances: u32,
+    /// A file system for crash tests under the journal: see `EDDY_FAULT_FS` in CONTRIBUTING.md.
+    pub fault_fs: Option<String>,
     /// Where `secret` references are looked up: the node's own environment, by name.
     pub secrets: std::collections::BTreeMap<String, String>,
 }
@@ -33,6 +36,21 @@ pub struct CallOptions {
     pub traceparent: Option<String>,
     /// A query on committed state, beside the live instance.
     pub snapshot: bool,
+}
+
+impl NodeConfig {
+    /// The defaults, over this data folder.
+    #[must_use]
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            shards: eddy_types::limits::DEFAULT_SHARDS,
+            guest_memory: 8 << 30,
+            max_instances: 4096,
+            fault_fs: None,
+            secrets: std::collections::BTreeMap::new(),
+        }
+    }
 }
 
 /// The answer to a request that reached its target.
@@ -164,7 +182,7 @@ pub enum Code {
 }
 
 /// One JavaScript module of a bundle.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Module {
     /// The path that stack traces name, relative to the project.
     pub name: String,

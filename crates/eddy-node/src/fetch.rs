@@ -1,0 +1,213 @@
+//! Outbound HTTP for guests: only to hosts that the manifest allows, redirects included.
+
+use crate::catalog::App;
+use bytes::Bytes;
+use eddy_types::limits::MAX_FETCH_BODY_BYTES;
+use eddy_types::{Capabilities, EddyError, ErrorCode};
+use eddy_wasm::{HttpRequest, HttpResponse};
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{Client, Method, Request, Response, Url, redirect};
+use std::error::Error as _;
+use tokio::time::Instant;
+
+const MAX_REDIRECTS: usize = 10;
+
+/// Whether an app may reach a URL. `host` allows the default port of http and https, `host:port`
+/// that port, `*.domain` every host below the domain.
+fn allows(capabilities: &Capabilities, url: &Url) -> bool {
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        return false;
+    };
+    let default_port = matches!((url.scheme(), port), ("http", 80) | ("https", 443));
+    capabilities.hosts.iter().any(|allowed| {
+        let (name, port_fits) = match allowed.rsplit_once(':') {
+            Some((name, wanted)) if !wanted.ends_with(']') => (name, wanted.parse() == Ok(port)),
+            _ => (allowed.as_str(), default_port),
+        };
+        let name_fits = match name.strip_prefix("*.") {
+            Some(domain) => host
+                .strip_suffix(domain)
+                .is_some_and(|rest| rest.ends_with('.')),
+            None => host.eq_ignore_ascii_case(name),
+        };
+        name_fits && port_fits
+    })
+}
+
+fn denied(url: &Url) -> EddyError {
+    let host = url.host_str().unwrap_or("?");
+    let shown = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    EddyError::new(
+        ErrorCode::CapabilityDenied,
+        format!("the app may not reach {shown}"),
+    )
+    .hint(format!(
+        "Add {shown:?} to `hosts` under `[capabilities]` in eddy.toml."
+    ))
+}
+
+/// A client that follows redirects only where the app may go.
+pub(crate) fn client(capabilities: &Capabilities) -> Result<Client, EddyError> {
+    // Another part of the process may have chosen a provider already; either will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let capabilities = capabilities.clone();
+    let policy = redirect::Policy::custom(move |attempt| {
+        if attempt.previous().len() > MAX_REDIRECTS {
+            attempt.error("too many redirects")
+        } else if allows(&capabilities, attempt.url()) {
+            attempt.follow()
+        } else {
+            attempt.error("a redirect leads to a host that the app may not reach")
+        }
+    });
+    Client::builder()
+        .redirect(policy)
+        .no_proxy()
+        .build()
+        .map_err(|error| EddyError::internal(format!("no HTTP client can be made: {error}")))
+}
+
+/// Checks a guest's request before anything is sent.
+pub(crate) fn check(app: &App, request: HttpRequest) -> Result<Request, EddyError> {
+    let bad = |what: String| EddyError::new(ErrorCode::InvalidArgument, what);
+    let url = Url::parse(&request.url)
+        .map_err(|why| bad(format!("{:?} is not a URL: {why}", request.url)))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad(format!(
+            "fetch knows http and https, not {:?}",
+            url.scheme()
+        )));
+    }
+    if !allows(&app.spec.capabilities, &url) {
+        return Err(denied(&url));
+    }
+    let method = Method::from_bytes(request.method.as_bytes())
+        .map_err(|_| bad(format!("{:?} is not an HTTP method", request.method)))?;
+    let mut checked = Request::new(method, url);
+    for (name, value) in &request.headers {
+        let header = HeaderName::from_bytes(name.as_bytes())
+            .ok()
+            .zip(HeaderValue::from_str(value).ok());
+        let (name, value) =
+            header.ok_or_else(|| bad(format!("the header {name:?} is malformed")))?;
+        checked.headers_mut().append(name, value);
+    }
+    *checked.body_mut() = request.body.map(reqwest::Body::from);
+    Ok(checked)
+}
+
+/// Makes the request. `key` names the effect when its turn may run again: the other side can tell a
+/// repetition by it.
+pub(crate) async fn run(
+    app: &App,
+    mut request: Request,
+    key: Option<String>,
+    deadline: Instant,
+) -> Result<HttpResponse, EddyError> {
+    let safe = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
+    if let Some(key) = key
+        && !safe
+        && let Ok(value) = HeaderValue::from_str(&key)
+    {
+        request
+            .headers_mut()
+            .entry("idempotency-key")
+            .or_insert(value);
+    }
+    let url = request.url().clone();
+    let client = app.client()?;
+    let work = async {
+        let response = client
+            .execute(request)
+            .await
+            .map_err(|error| failed(&url, &error))?;
+        read(&url, response).await
+    };
+    tokio::time::timeout_at(deadline, work)
+        .await
+        .unwrap_or_else(|_| {
+            Err(EddyError::new(
+                ErrorCode::DeadlineExceeded,
+                format!(
+                    "{} did not answer before the deadline",
+                    url.host_str().unwrap_or("?")
+                ),
+            ))
+        })
+}
+
+async fn read(url: &Url, mut response: Response) -> Result<HttpResponse, EddyError> {
+    let status = response.status().as_u16();
+    let headers = response.headers().iter().map(|(name, value)| {
+        (
+            name.as_str().to_owned(),
+            String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        )
+    });
+    let headers = headers.collect();
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| failed(url, &error))?
+    {
+        if body.len() + chunk.len() > MAX_FETCH_BODY_BYTES {
+            return Err(EddyError::new(
+                ErrorCode::FetchFailed,
+                format!("the answer of {url} is larger than {MAX_FETCH_BODY_BYTES} bytes"),
+            ));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(HttpResponse {
+        status,
+        headers,
+        body: Bytes::from(body),
+    })
+}
+
+fn failed(url: &Url, error: &reqwest::Error) -> EddyError {
+    let mut why = String::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        why = format!(": {cause}");
+        source = cause.source();
+    }
+    let host = url.host_str().unwrap_or("?");
+    EddyError::new(
+        ErrorCode::FetchFailed,
+        format!("the request to {host} failed{why}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_manifest_names_is_allowed() {
+        let hosts = ["api.example", "local.example:8080", "*.wild.example"];
+        let capabilities = Capabilities {
+            hosts: hosts.map(str::to_owned).to_vec(),
+        };
+        let may = |url: &str| allows(&capabilities, &Url::parse(url).expect("a URL"));
+        assert!(may("https://api.example/x") && may("http://API.example/"));
+        assert!(may("http://local.example:8080/") && may("https://a.b.wild.example/"));
+        for refused in [
+            "https://api.example:8443/",
+            "http://local.example/",
+            "https://wild.example/",
+            "https://evilwild.example/",
+            "https://api.example.evil/",
+            "http://127.0.0.1/",
+        ] {
+            assert!(!may(refused), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,532 @@
+//! What a guest may do while it runs: the imports of wit/platform.wit, for a turn of an agent and
+//! for a function. Buffered effects gather here; immediate ones are started in `effects.rs`.
+
+use crate::catalog::App;
+use crate::clock;
+use crate::effects::{self, Caller};
+use crate::facade::LogLine;
+use crate::inner::Inner;
+use bytes::Bytes;
+use eddy_core::{Effects, Outgoing, OverlayRead, StoreView as _, TurnPolicy, TurnStart};
+use eddy_types::limits::MAX_LOG_BYTES_PER_INVOCATION;
+use eddy_types::{AgentId, EddyError, ErrorCode, Key, MethodName, Name, Timestamp};
+use eddy_wasm::{Entry, HttpRequest, LogLevel, PendingFuture, TurnHost, Value};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a turn leaves behind for the node.
+#[derive(Default)]
+pub(crate) struct TurnShared {
+    effects: Mutex<Effects>,
+    logs: Mutex<Logs>,
+}
+
+#[derive(Default)]
+struct Logs {
+    lines: Vec<LogLine>,
+    bytes: usize,
+    dropped: usize,
+}
+
+impl TurnShared {
+    pub(crate) fn take_effects(&self) -> Effects {
+        std::mem::take(&mut self.effects.lock())
+    }
+
+    pub(crate) fn take_logs(&self) -> Vec<LogLine> {
+        let mut logs = std::mem::take(&mut *self.logs.lock());
+        if logs.dropped > 0 {
+            let message = format!("{} more lines were dropped: the log is full", logs.dropped);
+            logs.lines.push(LogLine {
+                at: clock::now(),
+                level: "warn",
+                message,
+            });
+        }
+        logs.lines
+    }
+
+    fn log(&self, level: LogLevel, message: &str) {
+        let mut logs = self.logs.lock();
+        if logs.bytes + message.len() > MAX_LOG_BYTES_PER_INVOCATION {
+            logs.dropped += 1;
+            return;
+        }
+        logs.bytes += message.len();
+        let level = match level {
+            LogLevel::Trace => "trace",
+            LogLevel::Debug => "debug",
+            LogLevel::Info => "info",
+            LogLevel::Warn => "warn",
+            LogLevel::Error => "error",
+        };
+        logs.lines.push(LogLine {
+            at: clock::now(),
+            level,
+            message: message.to_owned(),
+        });
+    }
+}
+
+/// What every guest has: its app, its id, its clock, its log.
+struct Common {
+    app: Arc<App>,
+    shared: Arc<TurnShared>,
+    caller: Arc<Caller>,
+    began: Timestamp,
+}
+
+impl Common {
+    fn send(&self, to: AgentId, method: MethodName, argument: Bytes) -> Result<(), EddyError> {
+        if self.caller.read_only {
+            return Err(write_in_query("make a send"));
+        }
+        self.caller.inner.catalog.method(&to, &method)?;
+        self.shared.effects.lock().send(Outgoing {
+            to,
+            method,
+            argument,
+        })
+    }
+
+    fn address(&self, agent_type: &str, key: &str) -> Result<AgentId, EddyError> {
+        let tenant = self.caller.tenant.clone();
+        Ok(AgentId::new(tenant, Name::new(agent_type)?, Key::new(key)?))
+    }
+}
+
+/// A running turn of an agent.
+pub(crate) struct AgentHost {
+    common: Common,
+    start: TurnStart,
+    policy: TurnPolicy,
+}
+
+impl AgentHost {
+    #[allow(clippy::too_many_arguments, reason = "made in one place")]
+    pub(crate) fn new(
+        inner: &Arc<Inner>,
+        app: &Arc<App>,
+        start: TurnStart,
+        began: Timestamp,
+        deadline: Option<Timestamp>,
+        policy: TurnPolicy,
+        shared: Arc<TurnShared>,
+    ) -> Self {
+        let caller = Caller::of_turn(inner, app, &start, deadline, policy.read_only);
+        let common = Common {
+            app: app.clone(),
+            shared,
+            caller: Arc::new(caller),
+            began,
+        };
+        Self {
+            common,
+            start,
+            policy,
+        }
+    }
+
+    fn writable(&self, what: &str) -> Result<(), EddyError> {
+        if self.policy.read_only {
+            Err(write_in_query(what))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn write_in_query(what: &str) -> EddyError {
+    EddyError::new(ErrorCode::WriteInQuery, format!("a query may not {what}"))
+        .hint("Make it an ordinary method: remove `query(...)` or the read-only mark.")
+}
+
+fn from_core(value: eddy_core::Value) -> Value {
+    match value {
+        eddy_core::Value::Json(bytes) => Value::Json(bytes),
+        eddy_core::Value::Bytes(bytes) => Value::Bytes(bytes),
+    }
+}
+
+fn to_core(value: Value) -> eddy_core::Value {
+    match value {
+        Value::Json(bytes) => eddy_core::Value::Json(bytes),
+        Value::Bytes(bytes) => eddy_core::Value::Bytes(bytes),
+    }
+}
+
+impl TurnHost for AgentHost {
+    fn state_get(&mut self, key: &str) -> Result<Option<Value>, EddyError> {
+        let shard = self.common.caller.inner.shard(self.start.turn.shard);
+        let effects = self.common.shared.effects.lock();
+        let (agent, durability) = (&self.start.agent, self.policy.durability);
+        let found = shard
+            .lock()
+            .core
+            .read(agent, durability, &effects, key, &shard.view)?;
+        Ok(found.map(from_core))
+    }
+
+    fn state_set(&mut self, key: String, value: Value) -> Result<(), EddyError> {
+        self.writable("write state")?;
+        self.common.shared.effects.lock().set(&key, to_core(value))
+    }
+
+    fn state_delete(&mut self, key: &str) -> Result<bool, EddyError> {
+        self.writable("remove state")?;
+        let existed = self.state_get(key)?.is_some();
+        self.common.shared.effects.lock().delete(key)?;
+        Ok(existed)
+    }
+
+    fn state_list(
+        &mut self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, EddyError> {
+        let shard = self.common.caller.inner.shard(self.start.turn.shard);
+        let effects = self.common.shared.effects.lock();
+        let (agent, durability) = (&self.start.agent, self.policy.durability);
+        let state = shard.lock();
+        let found = state.core.read_range(
+            agent,
+            durability,
+            &effects,
+            prefix,
+            after,
+            limit,
+            &shard.view,
+        )?;
+        Ok(found
+            .into_iter()
+            .map(|(key, value)| (key, from_core(value)))
+            .collect())
+    }
+
+    fn send(
+        &mut self,
+        agent_type: &str,
+        key: &str,
+        method: &str,
+        argument: Bytes,
+    ) -> Result<(), EddyError> {
+        let to = self.common.address(agent_type, key)?;
+        self.common.send(to, MethodName::new(method)?, argument)
+    }
+
+    fn set_timer(
+        &mut self,
+        name: &str,
+        milliseconds: u64,
+        method: &str,
+        argument: Bytes,
+    ) -> Result<(), EddyError> {
+        self.writable("set a timer")?;
+        let method = MethodName::new(method)?;
+        self.common
+            .caller
+            .inner
+            .catalog
+            .method(&self.start.agent, &method)?;
+        let delay = Duration::from_millis(milliseconds);
+        let mut effects = self.common.shared.effects.lock();
+        effects.set_timer(name, self.common.began, delay, method, argument)
+    }
+
+    fn cancel_timer(&mut self, name: &str) -> Result<bool, EddyError> {
+        self.writable("cancel a timer")?;
+        let mut effects = self.common.shared.effects.lock();
+        let was_set = match effects.timers.get(name) {
+            Some(own) => own.is_some(),
+            None => {
+                let shard = self.common.caller.inner.shard(self.start.turn.shard);
+                let newer = shard.lock().core.overlay().timer(&self.start.agent, name);
+                match newer {
+                    OverlayRead::Known(timer) => timer.is_some(),
+                    OverlayRead::Unknown => shard.view.timer(&self.start.agent, name)?.is_some(),
+                }
+            }
+        };
+        effects.cancel_timer(name)?;
+        Ok(was_set)
+    }
+
+    fn start_call(
+        &mut self,
+        agent_type: &str,
+        key: &str,
+        method: &str,
+        argument: Bytes,
+    ) -> Result<PendingFuture, EddyError> {
+        let to = self.common.address(agent_type, key)?;
+        effects::call(&self.common.caller, to, MethodName::new(method)?, argument)
+    }
+
+    fn start_invoke(
+        &mut self,
+        function: &str,
+        argument: Bytes,
+    ) -> Result<PendingFuture, EddyError> {
+        effects::invoke(&self.common.caller, Name::new(function)?, argument)
+    }
+
+    fn start_fetch(&mut self, request: HttpRequest) -> Result<PendingFuture, EddyError> {
+        effects::fetch(&self.common.caller, request)
+    }
+
+    fn start_sleep(&mut self, milliseconds: u64) -> Result<PendingFuture, EddyError> {
+        Ok(effects::sleep(milliseconds))
+    }
+
+    fn invocation(&self) -> String {
+        self.start.id.to_string()
+    }
+
+    fn now(&self) -> u64 {
+        self.common.began.0
+    }
+
+    fn random(&mut self) -> u64 {
+        clock::random()
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        self.common.app.env.get(name).cloned()
+    }
+
+    fn log(&mut self, level: LogLevel, message: &str) {
+        self.common.shared.log(level, message);
+    }
+}
+
+/// A running function.
+pub(crate) struct FunctionHost {
+    common: Common,
+}
+
+impl FunctionHost {
+    pub(crate) fn new(caller: Caller, began: Timestamp, shared: Arc<TurnShared>) -> Self {
+        let app = caller.app.clone();
+        Self {
+            common: Common {
+                app,
+                shared,
+                caller: Arc::new(caller),
+                began,
+            },
+        }
+    }
+}
+
+fn not_an_agent(what: &str) -> EddyError {
+    EddyError::new(
+        ErrorCode::InvalidArgument,
+        format!("a function has no {what}"),
+    )
+    .hint("Only agents have state and timers; call or send to one.")
+}
+
+impl TurnHost for FunctionHost {
+    fn state_get(&mut self, _: &str) -> Result<Option<Value>, EddyError> {
+        Err(not_an_agent("state"))
+    }
+
+    fn state_set(&mut self, _: String, _: Value) -> Result<(), EddyError> {
+        Err(not_an_agent("state"))
+    }
+
+    fn state_delete(&mut self, _: &str) -> Result<bool, EddyError> {
+        Err(not_an_agent("state"))
+    }
+
+    fn state_list(&mut self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<Entry>, EddyError> {
+        Err(not_an_agent("state"))
+    }
+
+    fn send(
+        &mut self,
+        agent_type: &str,
+        key: &str,
+        method: &str,
+        argument: Bytes,
+    ) -> Result<(), EddyError> {
+        let to = self.common.address(agent_type, key)?;
+        self.common.send(to, MethodName::new(method)?, argument)
+    }
+
+    fn set_timer(&mut self, _: &str, _: u64, _: &str, _: Bytes) -> Result<(), EddyError> {
+        Err(not_an_agent("timers"))
+    }
+
+    fn cancel_timer(&mut self, _: &str) -> Result<bool, EddyError> {
+        Err(not_an_agent("timers"))
+    }
+
+    fn start_call(
+        &mut self,
+        agent_type: &str,
+        key: &str,
+        method: &str,
+        argument: Bytes,
+    ) -> Result<PendingFuture, EddyError> {
+        let to = self.common.address(agent_type, key)?;
+        effects::call(&self.common.caller, to, MethodName::new(method)?, argument)
+    }
+
+    fn start_invoke(
+        &mut self,
+        function: &str,
+        argument: Bytes,
+    ) -> Result<PendingFuture, EddyError> {
+        effects::invoke(&self.common.caller, Name::new(function)?, argument)
+    }
+
+    fn start_fetch(&mut self, request: HttpRequest) -> Result<PendingFuture, EddyError> {
+        effects::fetch(&self.common.caller, request)
+    }
+
+    fn start_sleep(&mut self, milliseconds: u64) -> Result<PendingFuture, EddyError> {
+        Ok(effects::sleep(milliseconds))
+    }
+
+    fn invocation(&self) -> String {
+        self.common.caller.id.to_string()
+    }
+
+    fn now(&self) -> u64 {
+        self.common.began.0
+    }
+
+    fn random(&mut self) -> u64 {
+        clock::random()
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        self.common.app.env.get(name).cloned()
+    }
+
+    fn log(&mut self, level: LogLevel, message: &str) {
+        self.common.shared.log(level, message);
+    }
+}
+
+/// A query over a snapshot: reads only, and nothing leaves.
+pub(crate) struct SnapshotHost {
+    app: Arc<App>,
+    agent: AgentId,
+    id: eddy_core::MessageId,
+    began: Timestamp,
+    view: eddy_store::ShardStore,
+    shared: Arc<TurnShared>,
+}
+
+impl SnapshotHost {
+    pub(crate) fn new(
+        app: Arc<App>,
+        agent: AgentId,
+        id: eddy_core::MessageId,
+        began: Timestamp,
+        view: eddy_store::ShardStore,
+        shared: Arc<TurnShared>,
+    ) -> Self {
+        Self {
+            app,
+            agent,
+            id,
+            began,
+            view,
+            shared,
+        }
+    }
+}
+
+fn not_on_a_snapshot<T>() -> Result<T, EddyError> {
+    Err(EddyError::new(
+        ErrorCode::WriteInQuery,
+        "a snapshot query may only read its own state",
+    )
+    .hint("Run it as an ordinary query: leave out `Eddy-Consistency: snapshot`."))
+}
+
+impl TurnHost for SnapshotHost {
+    fn state_get(&mut self, key: &str) -> Result<Option<Value>, EddyError> {
+        Ok(self.view.state(&self.agent, key)?.map(from_core))
+    }
+
+    fn state_set(&mut self, _: String, _: Value) -> Result<(), EddyError> {
+        not_on_a_snapshot()
+    }
+
+    fn state_delete(&mut self, _: &str) -> Result<bool, EddyError> {
+        not_on_a_snapshot()
+    }
+
+    fn state_list(
+        &mut self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, EddyError> {
+        let found = self.view.state_range(&self.agent, prefix, after, limit)?;
+        Ok(found
+            .into_iter()
+            .map(|(key, value)| (key, from_core(value)))
+            .collect())
+    }
+
+    fn send(&mut self, _: &str, _: &str, _: &str, _: Bytes) -> Result<(), EddyError> {
+        not_on_a_snapshot()
+    }
+
+    fn set_timer(&mut self, _: &str, _: u64, _: &str, _: Bytes) -> Result<(), EddyError> {
+        not_on_a_snapshot()
+    }
+
+    fn cancel_timer(&mut self, _: &str) -> Result<bool, EddyError> {
+        not_on_a_snapshot()
+    }
+
+    fn start_call(
+        &mut self,
+        _: &str,
+        _: &str,
+        _: &str,
+        _: Bytes,
+    ) -> Result<PendingFuture, EddyError> {
+        not_on_a_snapshot()
+    }
+
+    fn start_invoke(&mut self, _: &str, _: Bytes) -> Result<PendingFuture, EddyError> {
+        not_on_a_snapshot()
+    }
+
+    fn start_fetch(&mut self, _: HttpRequest) -> Result<PendingFuture, EddyError> {
+        not_on_a_snapshot()
+    }
+
+    fn start_sleep(&mut self, milliseconds: u64) -> Result<PendingFuture, EddyError> {
+        Ok(effects::sleep(milliseconds))
+    }
+
+    fn invocation(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn now(&self) -> u64 {
+        self.began.0
+    }
+
+    fn random(&mut self) -> u64 {
+        clock::random()
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        self.app.env.get(name).cloned()
+    }
+
+    fn log(&mut self, level: LogLevel, message: &str) {
+        self.shared.log(level, message);
+    }
+}

@@ -1,0 +1,272 @@
+//! Listings and look-ups for the API: the store's rows, with what is live on top. Cursors are
+//! opaque text to clients.
+
+use crate::facade::{
+    AgentInfo, DeadLetterInfo, InvocationInfo, InvocationStatus, InvocationTarget, Page,
+    PageRequest,
+};
+use crate::functions;
+use crate::inner::Inner;
+use eddy_core::{DeadLetterId, InvocationRow, MessageId, Sender, StoreView as _};
+use eddy_store::{AgentRow, DeadLetterCursor, InvocationCursor};
+use eddy_types::limits::MAX_PAGE;
+use eddy_types::{
+    AgentId, EddyError, ErrorCode, FunctionId, Key, Name, Seq, ShardId, TenantId, Timestamp,
+};
+use std::collections::BTreeMap;
+
+const DEFAULT_PAGE: usize = 100;
+
+fn limit_of(page: &PageRequest) -> usize {
+    page.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE)
+}
+
+fn bad_cursor() -> EddyError {
+    EddyError::new(
+        ErrorCode::InvalidArgument,
+        "the cursor is not one that a listing gave",
+    )
+    .hint("Hand in `next` of the page before, unchanged.")
+}
+
+impl Inner {
+    pub(crate) fn agent_info(&self, agent: &AgentId) -> Result<AgentInfo, EddyError> {
+        let row = self.store.agent_row(agent)?.ok_or_else(|| {
+            EddyError::new(
+                ErrorCode::UnknownAgent,
+                format!("{agent} has never committed anything"),
+            )
+            .hint("An agent comes into being with the first message that changes it.")
+        })?;
+        Ok(self.describe_agent(agent.clone(), row))
+    }
+
+    fn describe_agent(&self, agent: AgentId, row: AgentRow) -> AgentInfo {
+        let shard = self.shard(self.map.shard_of_agent(&agent));
+        let state = shard.lock();
+        let active = state.live.contains(&agent) || !state.core.is_idle(&agent);
+        drop(state);
+        AgentInfo {
+            agent,
+            created: row.created,
+            updated: row.updated,
+            active,
+        }
+    }
+
+    pub(crate) fn list_agents(
+        &self,
+        tenant: &TenantId,
+        agent_type: &Name,
+        prefix: &str,
+        page: &PageRequest,
+    ) -> Result<Page<AgentInfo>, EddyError> {
+        self.catalog.agent_type(tenant, agent_type)?;
+        let limit = limit_of(page);
+        let after = page
+            .cursor
+            .as_deref()
+            .map(Key::new)
+            .transpose()
+            .map_err(|_| bad_cursor())?;
+        let rows = self
+            .store
+            .list_agents(tenant, agent_type, prefix, after.as_ref(), limit + 1)?;
+        let mut items: Vec<AgentInfo> = rows
+            .into_iter()
+            .map(|(agent, row)| self.describe_agent(agent, row))
+            .collect();
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items
+            .last()
+            .filter(|_| more)
+            .map(|last| last.agent.key().to_string());
+        Ok(Page { items, next })
+    }
+
+    pub(crate) fn find_invocation(
+        &self,
+        tenant: &TenantId,
+        id: MessageId,
+    ) -> Result<InvocationInfo, EddyError> {
+        let recent = self.recent.get(tenant, id);
+        if let Some(found) = recent {
+            return Ok(found);
+        }
+        let placeholder = FunctionId {
+            tenant: tenant.clone(),
+            name: Name::new("_")?,
+        };
+        let shard = self.shard(functions::shard_of(self, &placeholder, id));
+        let newer = shard
+            .lock()
+            .core
+            .overlay()
+            .invocation(id)
+            .map(|(_, row)| row.clone());
+        let row = match newer {
+            Some(row) => Some(row),
+            None => shard.view.invocation(id)?,
+        };
+        match row {
+            Some(row) if row.tenant == *tenant => Ok(durable_info(id, row)),
+            _ => Err(EddyError::new(ErrorCode::UnknownInvocation, format!("no record of invocation {id}"))
+                .hint("Records of plain invocations are kept for a while only; keyed and asynchronous ones for a day.")),
+        }
+    }
+
+    pub(crate) fn list_invocations(
+        &self,
+        tenant: &TenantId,
+        page: &PageRequest,
+    ) -> Result<Page<InvocationInfo>, EddyError> {
+        let limit = limit_of(page);
+        let before = page
+            .cursor
+            .as_deref()
+            .map(parse_invocation_cursor)
+            .transpose()?;
+        let after = before.map(|(queued, id)| InvocationCursor { queued, id });
+        let mut found: BTreeMap<(Timestamp, MessageId), InvocationInfo> = BTreeMap::new();
+        for (cursor, row) in self.store.list_invocations(tenant, after, limit + 1)? {
+            found.insert((cursor.queued, cursor.id), durable_info(cursor.id, row));
+        }
+        for info in self.recent.list(tenant, before, limit + 1) {
+            found.insert((info.queued, info.id), info);
+        }
+        let mut items: Vec<_> = found.into_values().rev().collect();
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items
+            .last()
+            .filter(|_| more)
+            .map(|last| format!("{}-{}", last.queued.0, last.id));
+        Ok(Page { items, next })
+    }
+
+    pub(crate) fn list_dead_letters(
+        &self,
+        tenant: &TenantId,
+        page: &PageRequest,
+    ) -> Result<Page<DeadLetterInfo>, EddyError> {
+        let limit = limit_of(page);
+        let after = page
+            .cursor
+            .as_deref()
+            .map(parse_letter_cursor)
+            .transpose()?;
+        let rows = self.store.list_dead_letters(tenant, after, limit + 1)?;
+        let more = rows.len() > limit;
+        let kept: Vec<_> = rows.into_iter().take(limit).collect();
+        let next = kept
+            .last()
+            .filter(|_| more)
+            .map(|(cursor, _)| format!("{}-{}", cursor.at.0, letter_name(cursor.shard, cursor.id)));
+        let items = kept.into_iter().map(|(cursor, letter)| DeadLetterInfo {
+            shard: cursor.shard,
+            id: cursor.id,
+            letter,
+        });
+        Ok(Page {
+            items: items.collect(),
+            next,
+        })
+    }
+
+    /// Finds a tenant's dead letter by its text form.
+    pub(crate) fn find_dead_letter(
+        &self,
+        tenant: &TenantId,
+        text: &str,
+    ) -> Result<(ShardId, DeadLetterId), EddyError> {
+        let unknown = || {
+            EddyError::new(
+                ErrorCode::UnknownDeadLetter,
+                format!("there is no dead letter {text:?}"),
+            )
+            .hint("`eddy dead-letters` lists them.")
+        };
+        let (shard, id) = parse_letter_name(text).ok_or_else(unknown)?;
+        if shard.0 >= self.map.count() {
+            return Err(unknown());
+        }
+        let letter = self
+            .shard(shard)
+            .view
+            .dead_letter(id)?
+            .ok_or_else(unknown)?;
+        let owner = match &letter.from {
+            Sender::Agent(agent) => agent.tenant(),
+            Sender::Invocation(_) => letter.to.tenant(),
+        };
+        if owner == tenant {
+            Ok((shard, id))
+        } else {
+            Err(unknown())
+        }
+    }
+}
+
+fn durable_info(id: MessageId, row: InvocationRow) -> InvocationInfo {
+    let status = match &row.outcome {
+        None => InvocationStatus::Queued,
+        Some(Ok(_)) => InvocationStatus::Succeeded,
+        Some(Err(_)) => InvocationStatus::Failed,
+    };
+    InvocationInfo {
+        id,
+        tenant: row.tenant,
+        target: InvocationTarget::Function(row.function),
+        status,
+        queued: row.queued,
+        started: None,
+        ended: row.ended,
+        cold: None,
+        run_micros: None,
+        memory: None,
+        attempts: row.attempts,
+        outcome: row.outcome,
+        logs: Vec::new(),
+        durable: true,
+        traceparent: None,
+    }
+}
+
+/// The text form of a dead letter's number.
+pub(crate) fn letter_name(shard: ShardId, id: DeadLetterId) -> String {
+    format!("{}-{}-{}", shard.0, id.seq.0, id.index)
+}
+
+fn parse_letter_name(text: &str) -> Option<(ShardId, DeadLetterId)> {
+    let mut parts = text.split('-');
+    let shard = ShardId(parts.next()?.parse().ok()?);
+    let seq = Seq(parts.next()?.parse().ok()?);
+    let index = parts.next()?.parse().ok()?;
+    parts
+        .next()
+        .is_none()
+        .then_some((shard, DeadLetterId { seq, index }))
+}
+
+fn parse_letter_cursor(text: &str) -> Result<DeadLetterCursor, EddyError> {
+    let (at, name) = text.split_once('-').ok_or_else(bad_cursor)?;
+    let (shard, id) = parse_letter_name(name).ok_or_else(bad_cursor)?;
+    let at = Timestamp(at.parse().map_err(|_| bad_cursor())?);
+    Ok(DeadLetterCursor { at, shard, id })
+}
+
+fn parse_invocation_cursor(text: &str) -> Result<(Timestamp, MessageId), EddyError> {
+    let (queued, id) = text.split_once('-').ok_or_else(bad_cursor)?;
+    let queued = queued.parse().map_err(|_| bad_cursor())?;
+    let id = id.parse().map_err(|_| bad_cursor())?;
+    Ok((Timestamp(queued), id))
+}
+
+impl DeadLetterInfo {
+    /// Its name, for redriving and discarding it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        letter_name(self.shard, self.id)
+    }
+}

@@ -1,0 +1,577 @@
+//! The node as the outside sees it: start, requests, stop.
+
+use crate::catalog::Catalog;
+use crate::clock;
+use crate::data_dir::DataDir;
+use crate::durability::{self, Applier, Events};
+use crate::facade::{
+    AgentInfo, CallOptions, DeadLetterInfo, Deployment, InvocationInfo, NodeConfig, NodeStats,
+    Page, PageRequest, Reply as Answer, Stopped,
+};
+use crate::functions;
+use crate::inner::{Inner, Shard};
+use crate::recent::Recent;
+use crate::reply::{Reply, lost};
+use crate::stats::Stats;
+use crate::tasks::{self, Tasks};
+use crate::turns::limit_of;
+use bytes::Bytes;
+use eddy_core::{
+    CallChain, DedupeKey, DedupeScope, FunctionStart, Message, MessageId, Operation, Origin,
+    ShardCore,
+};
+use eddy_journal::LocalJournal;
+use eddy_store::{Store, StoreConfig};
+use eddy_types::limits::MAX_IDEMPOTENCY_KEY_BYTES;
+use eddy_types::{
+    AgentId, AppSpec, EddyError, ErrorCode, FunctionId, MethodName, Name, TenantId, Timestamp,
+};
+use eddy_wasm::{CacheConfig, Engine, EngineConfig};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// How often the epoch is ticked while guests run: how long one may hold a thread at a stretch.
+const EPOCH_TICK: Duration = Duration::from_millis(1);
+/// How often shards are looked at for what is due.
+const SHARD_TICK: Duration = Duration::from_millis(5);
+/// How often idle agents are looked for.
+const PASSIVATE_EVERY: Duration = Duration::from_secs(1);
+/// How long aborted guests get to stop after the grace.
+const ABORT_GRACE: Duration = Duration::from_secs(2);
+
+/// A running node. Cheap to share by `Arc`.
+pub struct Node {
+    inner: Arc<Inner>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Node {
+    /// Opens the data folder, replays what the store has not seen, loads what is deployed, and
+    /// serves.
+    ///
+    /// # Errors
+    /// `data-in-use`, `journal-corrupt`, `store-behind-journal`, `incompatible-data`, or what the
+    /// disk says.
+    pub async fn start(config: NodeConfig) -> Result<Arc<Self>, EddyError> {
+        let tasks = Tasks::new();
+        let (inner, events) = tasks::blocking(move || open(config, tasks)).await??;
+        inner
+            .catalog
+            .load(&inner.engine, &inner.config.secrets)
+            .await?;
+        let mut threads = Vec::new();
+        let applying = inner.clone();
+        threads.push(tasks::thread("eddy-apply", move || {
+            durability::apply_loop(&applying)
+        })?);
+        let ticking = Arc::downgrade(&inner);
+        threads.push(tasks::thread("eddy-epoch", move || epoch_loop(&ticking))?);
+        events.connect(&inner);
+        resume(&inner).await?;
+        inner
+            .tasks
+            .spawn(durability::checkpoint_loop(inner.clone()));
+        inner.tasks.spawn(tick_loop(inner.clone()));
+        inner.tasks.spawn(passivate_loop(inner.clone()));
+        Ok(Arc::new(Self {
+            inner,
+            threads: Mutex::new(threads),
+        }))
+    }
+
+    /// Calls a method of an agent. `Err` when it never reached the agent.
+    pub async fn call(
+        &self,
+        agent: AgentId,
+        method: MethodName,
+        argument: Bytes,
+        options: CallOptions,
+    ) -> Result<Answer, EddyError> {
+        let spec = self.inner.catalog.method(&agent, &method)?;
+        if options.snapshot {
+            return crate::snapshot::query(&self.inner, agent, method, argument, &options).await;
+        }
+        let operation = Operation::Method {
+            method,
+            argument,
+            read_only: spec.read_only,
+        };
+        self.deliver(agent, operation, options).await
+    }
+
+    /// Deletes an agent with its state and timers.
+    pub async fn delete_agent(
+        &self,
+        agent: AgentId,
+        options: CallOptions,
+    ) -> Result<(), EddyError> {
+        let reply = self.deliver(agent, Operation::Delete, options).await?;
+        reply.outcome.map(drop)
+    }
+
+    async fn deliver(
+        &self,
+        agent: AgentId,
+        operation: Operation,
+        options: CallOptions,
+    ) -> Result<Answer, EddyError> {
+        let inner = &self.inner;
+        refuse_when_stopping(inner)?;
+        let now = clock::now();
+        let key = checked_key(options.idempotency_key)?;
+        let id = match &key {
+            Some(key) => MessageId::of_key(&DedupeScope::Agent(agent.clone()), key),
+            None => clock::fresh_id(),
+        };
+        let app = inner.catalog.agent_type(agent.tenant(), agent.agent_type());
+        let timeout = app
+            .ok()
+            .and_then(|app| Some(app.agent(agent.agent_type())?.0.timeout));
+        let deadline = match options.timeout {
+            Some(timeout) => Some(now.plus(timeout)),
+            None => timeout.and_then(|timeout| limit_of(timeout, now)),
+        };
+        let (reply, receiver) = Reply::outcome();
+        let shard = inner.map.shard_of_agent(&agent);
+        let retriable = key.is_some();
+        let message = Message {
+            id,
+            to: agent,
+            operation,
+            origin: Origin::Request {
+                reply,
+                key: key.map(DedupeKey::Client),
+            },
+            deadline,
+            chain: CallChain::root(now),
+            retriable,
+        };
+        inner.step(shard, |state, now, view, out| {
+            state.core.deliver(message, now, view, out)
+        });
+        let outcome = wait(receiver, deadline).await;
+        if let Some(traceparent) = options.traceparent {
+            inner.recent.traced(id, traceparent);
+        }
+        Ok(Answer {
+            invocation: id,
+            outcome,
+        })
+    }
+
+    /// Invokes a function and waits. `Err` when it never reached the function.
+    pub async fn invoke(
+        &self,
+        function: FunctionId,
+        argument: Bytes,
+        options: CallOptions,
+    ) -> Result<Answer, EddyError> {
+        let inner = &self.inner;
+        refuse_when_stopping(inner)?;
+        let app = inner.catalog.function(&function)?;
+        let now = clock::now();
+        let timeout = app.function(&function.name).map(|(spec, _)| spec.timeout);
+        let deadline = match options.timeout {
+            Some(timeout) => Some(now.plus(timeout)),
+            None => timeout.and_then(|timeout| limit_of(timeout, now)),
+        };
+        let chain = CallChain::root(now);
+        let (id, outcome) = match checked_key(options.idempotency_key)? {
+            Some(key) => {
+                let id = MessageId::of_key(&DedupeScope::Function(function.clone()), &key);
+                let request = (function, argument, Some(key), false);
+                (
+                    id,
+                    functions::submit(inner, id, request, chain, deadline).await,
+                )
+            }
+            None => {
+                let id = clock::fresh_id();
+                let start = FunctionStart {
+                    id,
+                    function,
+                    argument,
+                    attempt: 1,
+                    deadline,
+                    chain,
+                };
+                (id, functions::invoke_plain(inner, start).await)
+            }
+        };
+        if let Some(traceparent) = options.traceparent {
+            inner.recent.traced(id, traceparent);
+        }
+        Ok(Answer {
+            invocation: id,
+            outcome,
+        })
+    }
+
+    /// Accepts an invocation durably and answers with its id; it runs later.
+    pub async fn invoke_async(
+        &self,
+        function: FunctionId,
+        argument: Bytes,
+        options: CallOptions,
+    ) -> Result<MessageId, EddyError> {
+        let inner = &self.inner;
+        refuse_when_stopping(inner)?;
+        inner.catalog.function(&function)?;
+        let key = checked_key(options.idempotency_key)?;
+        let id = match &key {
+            Some(key) => MessageId::of_key(&DedupeScope::Function(function.clone()), key),
+            None => clock::fresh_id(),
+        };
+        let chain = CallChain::root(clock::now());
+        functions::submit(inner, id, (function, argument, key, true), chain, None).await?;
+        Ok(id)
+    }
+
+    /// What is known of an agent, without waking it.
+    pub fn agent(&self, agent: &AgentId) -> Result<AgentInfo, EddyError> {
+        self.inner.agent_info(agent)
+    }
+
+    /// Agents of a type whose key starts with `prefix`, in key order.
+    pub fn agents(
+        &self,
+        tenant: &TenantId,
+        agent_type: &Name,
+        prefix: &str,
+        page: &PageRequest,
+    ) -> Result<Page<AgentInfo>, EddyError> {
+        self.inner.list_agents(tenant, agent_type, prefix, page)
+    }
+
+    /// The record of an invocation.
+    pub fn invocation(
+        &self,
+        tenant: &TenantId,
+        id: MessageId,
+    ) -> Result<InvocationInfo, EddyError> {
+        self.inner.find_invocation(tenant, id)
+    }
+
+    /// Recent and durable invocations, newest first.
+    pub fn invocations(
+        &self,
+        tenant: &TenantId,
+        page: &PageRequest,
+    ) -> Result<Page<InvocationInfo>, EddyError> {
+        self.inner.list_invocations(tenant, page)
+    }
+
+    /// Deliveries that were given up, newest first.
+    pub fn dead_letters(
+        &self,
+        tenant: &TenantId,
+        page: &PageRequest,
+    ) -> Result<Page<DeadLetterInfo>, EddyError> {
+        self.inner.list_dead_letters(tenant, page)
+    }
+
+    /// Sends a dead letter again as a new send. The id is its text form, as listings show it.
+    pub async fn redrive(&self, tenant: &TenantId, id: &str) -> Result<(), EddyError> {
+        self.settle_dead_letter(tenant, id, true).await
+    }
+
+    /// Forgets a dead letter.
+    pub async fn discard(&self, tenant: &TenantId, id: &str) -> Result<(), EddyError> {
+        self.settle_dead_letter(tenant, id, false).await
+    }
+
+    async fn settle_dead_letter(
+        &self,
+        tenant: &TenantId,
+        id: &str,
+        redrive: bool,
+    ) -> Result<(), EddyError> {
+        refuse_when_stopping(&self.inner)?;
+        let (shard, id) = self.inner.find_dead_letter(tenant, id)?;
+        let (reply, receiver) = Reply::outcome();
+        self.inner.step(shard, |state, now, view, out| {
+            state
+                .core
+                .settle_dead_letter(id, redrive, reply, now, view, out);
+        });
+        receiver.await.unwrap_or_else(|_| Err(lost())).map(drop)
+    }
+
+    /// Compiles, checks and stores an app as its next version, and switches to it.
+    pub async fn deploy(
+        &self,
+        tenant: &TenantId,
+        deployment: Deployment,
+    ) -> Result<Arc<AppSpec>, EddyError> {
+        let inner = self.inner.clone();
+        refuse_when_stopping(&inner)?;
+        let Deployment {
+            manifest,
+            components,
+        } = deployment;
+        let _busy = inner.busy(); // describing runs a guest, so the epoch must tick
+        let prepared = inner.catalog.prepare(&inner.engine, &components).await?;
+        let (node, tenant) = (inner.clone(), tenant.clone());
+        tasks::blocking(move || {
+            node.catalog
+                .install(&tenant, manifest, prepared, &node.config.secrets)
+        })
+        .await?
+    }
+
+    /// Everything that is deployed.
+    #[must_use]
+    pub fn apps(&self, tenant: &TenantId) -> Vec<Arc<AppSpec>> {
+        self.inner
+            .catalog
+            .apps(tenant)
+            .iter()
+            .map(|app| app.spec.clone())
+            .collect()
+    }
+
+    /// One app.
+    pub fn app(&self, tenant: &TenantId, name: &Name) -> Result<Arc<AppSpec>, EddyError> {
+        let app = self.inner.catalog.app(tenant, name);
+        app.map(|app| app.spec.clone())
+            .ok_or_else(|| crate::catalog::unknown_app(name))
+    }
+
+    /// Takes an app away. Its agents' state stays.
+    pub async fn delete_app(&self, tenant: &TenantId, name: &Name) -> Result<(), EddyError> {
+        let (node, tenant, name) = (self.inner.clone(), tenant.clone(), name.clone());
+        tasks::blocking(move || node.catalog.remove(&tenant, &name)).await?
+    }
+
+    /// `Ok` while the node serves; the reason when it does not.
+    pub fn ready(&self) -> Result<(), EddyError> {
+        self.inner.not_serving().map_or(Ok(()), Err)
+    }
+
+    /// Counters and gauges.
+    #[must_use]
+    pub fn stats(&self) -> NodeStats {
+        self.inner.collect_stats()
+    }
+
+    /// Ends when the node had to stop by itself, with the reason.
+    pub async fn stopped(&self) -> Stopped {
+        let mut fatal = self.inner.fatal.subscribe();
+        match fatal
+            .wait_for(Option::is_some)
+            .await
+            .map(|error| error.clone())
+        {
+            Ok(Some(error)) => Stopped(error),
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Refuses new work, gives running turns the grace, flushes, and closes. What is interrupted
+    /// and durable goes on at the next start.
+    pub async fn shutdown(&self, grace: Duration) -> Result<(), EddyError> {
+        let inner = self.inner.clone();
+        inner.closing.cancel();
+        for shard in &inner.shards {
+            shard.lock().core.drain();
+        }
+        if tokio::time::timeout(grace, quiet(&inner)).await.is_err() {
+            inner.abort.cancel();
+            if tokio::time::timeout(ABORT_GRACE, quiet(&inner))
+                .await
+                .is_err()
+            {
+                tracing::warn!("some guests did not stop in time");
+            }
+        }
+        let threads = std::mem::take(&mut *self.threads.lock());
+        let closed = tasks::blocking(move || close(&inner, threads)).await?;
+        // A task that hangs must not keep the node from closing.
+        let _ = tokio::time::timeout(ABORT_GRACE, self.inner.tasks.finished()).await;
+        closed
+    }
+}
+
+fn open(config: NodeConfig, tasks: Tasks) -> Result<(Arc<Inner>, Arc<Events>), EddyError> {
+    let dir = Arc::new(DataDir::open(&config.data)?);
+    let cache = CacheConfig {
+        dir: dir.join("cache"),
+        key: dir.key,
+    };
+    let engine = Engine::new(EngineConfig {
+        cache: Some(cache),
+        max_instances: config.max_instances,
+        ..EngineConfig::default()
+    })?;
+    let store = Store::open(StoreConfig {
+        shards: config.shards,
+        ..StoreConfig::new(dir.join("store"))
+    })?;
+    let map = store.shard_map();
+    let events = Arc::new(Events::default());
+    let journal = Arc::new(durability::open_journal(
+        &dir,
+        events.clone(),
+        config.fault_fs.as_deref(),
+    )?);
+    let last = durability::take_over(&*journal, &events, &store, map)?;
+    let mut shards = Vec::with_capacity(last.len());
+    let mut waiting = Vec::new();
+    for (shard, last) in map.shards().zip(last) {
+        let view = store.shard(shard);
+        let mut out = Vec::new();
+        let core = ShardCore::open(shard, map, last, clock::now(), &view, &mut out)?;
+        waiting.extend(out.into_iter().map(|action| (shard, action)));
+        shards.push(Shard::new(shard, view, core));
+    }
+    let counting = Arc::<LocalJournal>::clone(&journal);
+    let inner = Arc::new(Inner {
+        engine,
+        journal,
+        flushes: Box::new(move || counting.stats().syncs),
+        map,
+        shards,
+        catalog: Catalog::new(dir),
+        store,
+        config,
+        applier: Applier::default(),
+        recent: Recent::default(),
+        stats: Stats::default(),
+        tasks,
+        busy: AtomicUsize::new(0),
+        abort: CancellationToken::new(),
+        closing: CancellationToken::new(),
+        fatal: watch::Sender::new(None),
+        resumed: Mutex::new(waiting),
+    });
+    Ok((inner, events))
+}
+
+/// Takes up what the last stop left: sends to deliver and invocations to run.
+async fn resume(inner: &Arc<Inner>) -> Result<(), EddyError> {
+    let waiting = std::mem::take(&mut *inner.resumed.lock());
+    let node = inner.clone();
+    let handle = tokio::runtime::Handle::current();
+    tasks::blocking(move || {
+        let _entered = handle.enter();
+        node.carry_out(waiting);
+    })
+    .await
+}
+
+/// Waits until no guest runs and nothing is uncommitted.
+async fn quiet(inner: &Inner) {
+    loop {
+        let busy = inner.busy.load(Ordering::Relaxed) > 0
+            || inner.shards.iter().any(|shard| {
+                let state = shard.lock();
+                state.core.running() > 0 || state.core.uncommitted() > 0
+            });
+        if !busy || inner.fatal.borrow().is_some() {
+            return;
+        }
+        tokio::time::sleep(SHARD_TICK).await;
+    }
+}
+
+fn close(inner: &Arc<Inner>, threads: Vec<JoinHandle<()>>) -> Result<(), EddyError> {
+    let closed = inner.journal.close();
+    inner.applier.close();
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a thread of the node broke");
+        }
+    }
+    if let Some(error) = inner.fatal.borrow().clone() {
+        return Err(error);
+    }
+    closed?;
+    durability::checkpoint(inner)
+}
+
+/// Lets running guests give way, and see that they were cancelled.
+fn epoch_loop(inner: &std::sync::Weak<Inner>) {
+    loop {
+        std::thread::sleep(EPOCH_TICK);
+        let Some(inner) = inner.upgrade() else { return };
+        if inner.busy.load(Ordering::Relaxed) > 0 {
+            inner.engine.tick();
+        } else if inner.applier.is_closed() {
+            return;
+        }
+    }
+}
+
+/// Timers, pauses, deadlines: what is due in each shard.
+async fn tick_loop(inner: Arc<Inner>) {
+    let mut ticks = tokio::time::interval(SHARD_TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = inner.abort.cancelled() => return,
+        }
+        if inner.applier.is_closed() {
+            return;
+        }
+        let now = clock::now();
+        for shard in &inner.shards {
+            if shard.lock().core.next_wake() > now {
+                continue;
+            }
+            let done = inner.step(shard.id, |state, now, view, out| {
+                state.core.tick(now, view, out)
+            });
+            if let Err(error) = done {
+                inner.fail(error);
+                return;
+            }
+        }
+    }
+}
+
+async fn passivate_loop(inner: Arc<Inner>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(PASSIVATE_EVERY) => inner.passivate_idle(),
+            () = inner.closing.cancelled() => return,
+        }
+    }
+}
+
+/// Waits for a reply. The core ends messages that wait past their deadline and the node turns that
+/// run past it; the margin is for their news to arrive.
+async fn wait(
+    receiver: tokio::sync::oneshot::Receiver<eddy_core::Outcome>,
+    deadline: Option<Timestamp>,
+) -> eddy_core::Outcome {
+    const MARGIN: Duration = Duration::from_secs(1);
+    match deadline {
+        Some(deadline) => crate::effects::answer(receiver, deadline.plus(MARGIN)).await,
+        None => receiver.await.unwrap_or_else(|_| Err(lost())),
+    }
+}
+
+fn refuse_when_stopping(inner: &Inner) -> Result<(), EddyError> {
+    inner.not_serving().map_or(Ok(()), Err)
+}
+
+fn checked_key(key: Option<String>) -> Result<Option<String>, EddyError> {
+    match &key {
+        Some(key) if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES => {
+            Err(EddyError::new(
+                ErrorCode::InvalidArgument,
+                format!(
+                    "an idempotency key has 1 to {MAX_IDEMPOTENCY_KEY_BYTES} bytes, not {}",
+                    key.len()
+                ),
+            ))
+        }
+        _ => Ok(key),
+    }
+}

@@ -1,0 +1,57 @@
+//! Where replies of the core go: one-shot channels of this node.
+
+use eddy_core::{MessageId, Outcome};
+use eddy_types::{EddyError, ErrorCode};
+use tokio::sync::oneshot;
+
+/// What the core holds for whoever waits.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// Somebody waits for an outcome.
+    Outcome(oneshot::Sender<Outcome>),
+    /// An immediate effect waits for its gate and its id.
+    Start(oneshot::Sender<Result<MessageId, EddyError>>),
+}
+
+impl Reply {
+    pub(crate) fn outcome() -> (Self, oneshot::Receiver<Outcome>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self::Outcome(sender), receiver)
+    }
+
+    pub(crate) fn start() -> (Self, oneshot::Receiver<Result<MessageId, EddyError>>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self::Start(sender), receiver)
+    }
+
+    // Who no longer waits has dropped its end; that is fine.
+    pub(crate) fn answer(self, outcome: Outcome) {
+        match self {
+            Self::Outcome(sender) => drop(sender.send(outcome)),
+            Self::Start(sender) => drop(sender.send(match outcome {
+                Err(error) => Err(error),
+                Ok(_) => Err(EddyError::internal(
+                    "an effect was answered with an outcome",
+                )),
+            })),
+        }
+    }
+
+    pub(crate) fn begin(self, id: MessageId) {
+        match self {
+            Self::Start(sender) => drop(sender.send(Ok(id))),
+            Self::Outcome(sender) => {
+                drop(sender.send(Err(EddyError::internal("a request was told to start"))));
+            }
+        }
+    }
+}
+
+/// A reply that will never come: its shard is gone.
+pub(crate) fn lost() -> EddyError {
+    EddyError::new(
+        ErrorCode::TurnAborted,
+        "the node stopped before it could answer",
+    )
+    .hint("Try again; with an Idempotency-Key nothing is done twice.")
+}

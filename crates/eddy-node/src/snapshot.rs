@@ -1,0 +1,60 @@
+//! Snapshot queries: a query on a fresh instance over committed state, beside the live instance.
+//! It waits for nobody and sees no uncommitted turn.
+
+use crate::catalog::App;
+use crate::clock;
+use crate::facade::{CallOptions, Reply as Answer};
+use crate::host::{SnapshotHost, TurnShared};
+use crate::inner::Inner;
+use crate::turns::{checked, earliest, guarded, instantiate, limit_of, told};
+use bytes::Bytes;
+use eddy_types::{AgentId, EddyError, ErrorCode, MethodName};
+use eddy_wasm::{CancelToken, Target};
+use std::sync::Arc;
+
+/// Runs a query over what is committed now.
+pub(crate) async fn query(
+    inner: &Arc<Inner>,
+    agent: AgentId,
+    method: MethodName,
+    argument: Bytes,
+    options: &CallOptions,
+) -> Result<Answer, EddyError> {
+    if !inner.catalog.method(&agent, &method)?.read_only {
+        return Err(EddyError::new(
+            ErrorCode::InvalidArgument,
+            format!("{method} is not a query, so it cannot run on a snapshot"),
+        )
+        .hint("Leave out `Eddy-Consistency: snapshot`, or make the method a query."));
+    }
+    let app: Arc<App> = inner
+        .catalog
+        .agent_type(agent.tenant(), agent.agent_type())?;
+    let (spec, loaded) = app
+        .agent(agent.agent_type())
+        .ok_or_else(|| EddyError::internal("an agent type lost its component"))?;
+    let began = clock::now();
+    let asked = options.timeout.map(|timeout| began.plus(timeout));
+    let deadline = earliest(limit_of(spec.timeout, began), asked);
+    let cancel = CancelToken::new();
+    let id = clock::fresh_id();
+    let view = inner.store.snapshot(inner.map.shard_of_agent(&agent));
+    let shared = Arc::new(TurnShared::default());
+    let host = SnapshotHost::new(app.clone(), agent.clone(), id, began, view, shared);
+    let target = Target::Method(agent, method);
+    let ran = guarded(inner, deadline, &cancel, async {
+        let mut instance = instantiate(inner, &app, loaded, spec.memory, &cancel).await?;
+        instance
+            .handle(&target, argument, Box::new(host), &cancel)
+            .await
+    })
+    .await;
+    let outcome = match ran {
+        Ok(outcome) => checked(outcome).map_err(|error| loaded.remap(error)),
+        Err(fault) => Err(told(fault, loaded)),
+    };
+    Ok(Answer {
+        invocation: id,
+        outcome,
+    })
+}
