@@ -11,7 +11,7 @@ use bytes::Bytes;
 use eddy_types::{EddyError, ErrorCode, GuestFailure};
 
 /// The component of the shared runtime.
-pub(crate) const RUNTIME: &[u8] = &[];
+pub(crate) const RUNTIME: &[u8] = include_bytes!("../assets/js-runtime.wasm");
 
 /// A JavaScript module of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]

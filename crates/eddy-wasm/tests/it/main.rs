@@ -11,5 +11,6 @@ mod compile;
 mod effects;
 mod faults;
 mod isolation;
+mod javascript;
 mod support;
 mod turns;

@@ -1,0 +1,219 @@
+//! Prints what instances cost, warm and cold, for the guest of the benchmarks and for JavaScript:
+//! `cargo run --release -p eddy-wasm --example figures`.
+
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
+use bytes::Bytes;
+use eddy_types::{EddyError, Name};
+use eddy_wasm::{
+    CancelToken, Code, Engine, EngineConfig, Entry, HttpRequest, Instance, InstanceLimits,
+    JsModule, JsProgram, LogLevel, PendingFuture, Target, TurnHost, Value,
+};
+use std::fs;
+use std::time::{Duration, Instant};
+
+const ROUNDS: u32 = 20_000;
+const LIVE: usize = 2_000;
+const GUEST: &[u8] = include_bytes!("../assets/bench-guest.wasm");
+const SOURCE: &str = "import { fn } from 'eddy'; export const echo = fn((ctx, x) => x);";
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let engine = Engine::new(EngineConfig::default())?;
+    println!("maps of an empty engine for 10,000 instances: {}", maps());
+    let ticking = engine.clone();
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(Duration::from_millis(1));
+            ticking.tick();
+        }
+    });
+    let code = measured("compile", || engine.compile(GUEST))?;
+    figures("bench-guest", &code, None).await?;
+    let code = measured("compile the JavaScript runtime", || engine.js_code())?;
+    let module = JsModule {
+        name: "echo.js".to_owned(),
+        source: SOURCE.to_owned(),
+    };
+    let program = engine.compile_js(&[module], &CancelToken::new()).await?;
+    figures("javascript", &code, Some(&program)).await?;
+    Ok(())
+}
+
+async fn figures(name: &str, code: &Code, program: Option<&JsProgram>) -> Result<()> {
+    println!("{name}:");
+    let argument = Bytes::from(r#"{"user":"ada","items":[1,2,3]}"#);
+    let echo = Target::Function(Name::new("echo")?);
+    for with_call in [false, true] {
+        let start = Instant::now();
+        for _ in 0..ROUNDS / 10 {
+            let mut instance = fresh(code, program).await?;
+            if with_call {
+                call(&mut instance, &echo, &argument).await?;
+            }
+        }
+        let what = if with_call {
+            "instantiate, call, drop"
+        } else {
+            "instantiate, drop"
+        };
+        each(what, start.elapsed(), ROUNDS / 10);
+    }
+    let mut instance = fresh(code, program).await?;
+    for (what, argument) in [("warm call", argument), ("warm call, 1 KiB", kilobyte())] {
+        let start = Instant::now();
+        for _ in 0..ROUNDS {
+            call(&mut instance, &echo, &argument).await?;
+        }
+        each(what, start.elapsed(), ROUNDS);
+    }
+    live(code, program, &echo).await
+}
+
+/// Keeps many instances alive, each called once.
+async fn live(code: &Code, program: Option<&JsProgram>, echo: &Target) -> Result<()> {
+    let (before, maps_before) = (resident_kib()?, maps());
+    let mut kept = Vec::new();
+    for _ in 0..LIVE {
+        let mut instance = fresh(code, program).await?;
+        call(&mut instance, echo, &kilobyte()).await?;
+        kept.push(instance);
+    }
+    let (after, maps_after) = (resident_kib()?, maps());
+    println!(
+        "  {:<26} {:>9} KiB",
+        "memory per live instance",
+        (after - before) / LIVE
+    );
+    println!(
+        "  {:<26} {:>9.1}",
+        "maps per live instance",
+        (maps_after - maps_before) as f64 / LIVE as f64
+    );
+    Ok(())
+}
+
+async fn fresh(code: &Code, program: Option<&JsProgram>) -> Result<Instance> {
+    Ok(code
+        .instantiate(&InstanceLimits::default(), program, &CancelToken::new())
+        .await?)
+}
+
+async fn call(instance: &mut Instance, target: &Target, argument: &Bytes) -> Result<()> {
+    let outcome = instance
+        .handle(
+            target,
+            argument.clone(),
+            Box::new(Nothing),
+            &CancelToken::new(),
+        )
+        .await?;
+    assert_eq!(&outcome?, argument);
+    Ok(())
+}
+
+fn kilobyte() -> Bytes {
+    format!("\"{}\"", "x".repeat(1022)).into()
+}
+
+fn measured<T>(what: &str, act: impl FnOnce() -> std::result::Result<T, EddyError>) -> Result<T> {
+    let start = Instant::now();
+    let value = act()?;
+    println!("{what}: {:.0?}", start.elapsed());
+    Ok(value)
+}
+
+fn each(what: &str, took: Duration, rounds: u32) {
+    println!(
+        "  {what:<26} {:>9.2} us",
+        took.as_secs_f64() * 1e6 / f64::from(rounds)
+    );
+}
+
+fn resident_kib() -> Result<usize> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap_or("0");
+    Ok(line.split_whitespace().next().unwrap_or("0").parse()?)
+}
+
+fn maps() -> usize {
+    fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.lines().count())
+}
+
+/// A host that has nothing: the calls measured here use none of it.
+struct Nothing;
+
+fn none<T>() -> std::result::Result<T, EddyError> {
+    Err(EddyError::internal("the benchmark's host has no effects"))
+}
+
+impl TurnHost for Nothing {
+    fn state_get(&mut self, _: &str) -> std::result::Result<Option<Value>, EddyError> {
+        none()
+    }
+    fn state_set(&mut self, _: String, _: Value) -> std::result::Result<(), EddyError> {
+        none()
+    }
+    fn state_delete(&mut self, _: &str) -> std::result::Result<bool, EddyError> {
+        none()
+    }
+    fn state_list(
+        &mut self,
+        _: &str,
+        _: Option<&str>,
+        _: usize,
+    ) -> std::result::Result<Vec<Entry>, EddyError> {
+        none()
+    }
+    fn send(&mut self, _: &str, _: &str, _: &str, _: Bytes) -> std::result::Result<(), EddyError> {
+        none()
+    }
+    fn set_timer(
+        &mut self,
+        _: &str,
+        _: u64,
+        _: &str,
+        _: Bytes,
+    ) -> std::result::Result<(), EddyError> {
+        none()
+    }
+    fn cancel_timer(&mut self, _: &str) -> std::result::Result<bool, EddyError> {
+        none()
+    }
+    fn start_call(
+        &mut self,
+        _: &str,
+        _: &str,
+        _: &str,
+        _: Bytes,
+    ) -> std::result::Result<PendingFuture, EddyError> {
+        none()
+    }
+    fn start_invoke(&mut self, _: &str, _: Bytes) -> std::result::Result<PendingFuture, EddyError> {
+        none()
+    }
+    fn start_fetch(&mut self, _: HttpRequest) -> std::result::Result<PendingFuture, EddyError> {
+        none()
+    }
+    fn start_sleep(&mut self, _: u64) -> std::result::Result<PendingFuture, EddyError> {
+        none()
+    }
+    fn invocation(&self) -> String {
+        String::new()
+    }
+    fn now(&self) -> u64 {
+        0
+    }
+    fn random(&mut self) -> u64 {
+        0
+    }
+    fn env(&self, _: &str) -> Option<String> {
+        None
+    }
+    fn log(&mut self, _: LogLevel, _: &str) {}
+}
