@@ -20,6 +20,7 @@
 
 mod agents;
 mod apply;
+mod checkpoint;
 mod codec;
 mod dead_letters;
 mod dedupe;

@@ -1,11 +1,11 @@
-//! Opening the store, applying records to it, and telling the journal what it may forget.
+//! Opening the store and applying records to it.
 
 use crate::rows::{Engine, Rows, store_failed};
 use crate::shard::ShardStore;
 use crate::{apply, meta};
 use eddy_core::Record;
 use eddy_types::{EddyError, ErrorCode, Seq, ShardId, ShardMap};
-use fjall::{Database, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, KeyspaceCreateOptions};
 use parking_lot::{Mutex, MutexGuard};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +51,7 @@ const FJALL_JOURNAL_BYTES: u64 = 128 << 20;
 #[derive(Clone)]
 pub struct Store {
     pub(crate) rows: Rows,
+    pub(crate) dir: Arc<Path>,
     shards: Arc<[Shard]>,
 }
 
@@ -78,7 +79,11 @@ impl Store {
             })
         });
         let shards = shards.collect::<Result<_, EddyError>>()?;
-        Ok(Self { rows, shards })
+        Ok(Self {
+            rows,
+            dir: config.dir.into(),
+            shards,
+        })
     }
 
     /// The shards of this folder, as chosen when it was made.
@@ -138,24 +143,6 @@ impl Store {
             state.applied.store(seq.0, Ordering::Release)
         })
         .map_err(|error| self.rows.engine.poison(error))
-    }
-
-    /// Makes everything applied so far durable and says how far each of these shards is: its
-    /// journal may forget the records up to there. Blocks on the disk; applies wait only for the
-    /// last part of it.
-    pub fn checkpoint(&self, shards: &[ShardId]) -> Result<Vec<(ShardId, Seq)>, EddyError> {
-        let engine = &self.rows.engine;
-        engine.check()?;
-        // Read first: what is applied while the flush runs may not be in it.
-        let applied = shards
-            .iter()
-            .map(|shard| (*shard, self.applied(*shard)))
-            .collect();
-        engine
-            .db
-            .persist(PersistMode::SyncAll)
-            .map_err(|error| engine.failed("flushing", &error))?;
-        Ok(applied)
     }
 
     /// The lock of those who write to a shard. `internal` when there is no such shard, the first

@@ -1,0 +1,52 @@
+//! Making what is applied durable, so that the journal may forget it.
+
+use crate::rows::store_failed;
+use crate::store::Store;
+use eddy_types::{EddyError, Seq, ShardId};
+use fjall::PersistMode;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+impl Store {
+    /// Makes everything applied so far durable and says how far each of these shards is: its
+    /// journal may forget the records up to there. Blocks on the disk, so call it beside the
+    /// thread that applies, which waits for a small part of it only. Errors: `store-failed`, and
+    /// the store refuses to go on.
+    pub fn checkpoint(&self, shards: &[ShardId]) -> Result<Vec<(ShardId, Seq)>, EddyError> {
+        let engine = &self.rows.engine;
+        engine.check()?;
+        // Read first: what is applied while the flush runs may not be in it.
+        let applied = shards
+            .iter()
+            .map(|shard| (*shard, self.applied(*shard)))
+            .collect();
+        // fjall flushes under the lock that writers need. Most of the bytes are brought to disk
+        // before, without it.
+        engine
+            .db
+            .persist(PersistMode::Buffer)
+            .and_then(|()| flush_files(&self.dir).map_err(fjall::Error::Io))
+            .and_then(|()| engine.db.persist(PersistMode::SyncAll))
+            .map_err(|error| engine.poison(store_failed("flushing", &error)))?;
+        Ok(applied)
+    }
+}
+
+/// Flushes the files of fjall's journal.
+fn flush_files(dir: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension() != Some(OsStr::new("jnl")) {
+            continue;
+        }
+        match File::open(&path) {
+            Ok(file) => file.sync_data()?,
+            // fjall deleted it: its rows are in sorted files.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
