@@ -152,7 +152,7 @@ pub(crate) fn take_over(
             )
             .hint("Records are missing from the journal. Restore the data folder from a copy."));
         }
-        if !bounds.is_empty() && applied.next() < bounds.first {
+        if applied.next() < bounds.first {
             return Err(EddyError::new(
                 ErrorCode::StoreBehindJournal,
                 format!(

@@ -499,10 +499,12 @@ fn epoch_loop(inner: &std::sync::Weak<Inner>) {
     loop {
         std::thread::sleep(EPOCH_TICK);
         let Some(inner) = inner.upgrade() else { return };
-        if inner.busy.load(Ordering::Relaxed) > 0 {
-            inner.engine.tick();
-        } else if inner.applier.is_closed() {
+        let busy = inner.busy.load(Ordering::Relaxed) > 0;
+        if inner.applier.is_closed() && (!busy || inner.abort.is_cancelled()) {
             return;
+        }
+        if busy {
+            inner.engine.tick();
         }
     }
 }
