@@ -1,1 +1,23 @@
-//! eddy-server
+//! HTTP in front of a node: the API of issue 2 with its documents from eddy-api, health, metrics
+//! and the OpenAPI description. Translates, bounds and answers; what a request means is the node's.
+//!
+//! | module | what |
+//! |---|---|
+//! | `listen` | the address, connections and their limits, shutdown |
+//! | `routes` | a file per group of routes |
+//! | `request`, `body`, `options` | from a request to what the node takes |
+//! | `reply`, `convert` | from what the node says to an answer |
+//! | `metrics` | `/metrics` |
+
+mod body;
+mod convert;
+mod listen;
+mod metrics;
+mod options;
+mod reply;
+mod request;
+mod routes;
+mod state;
+
+pub use listen::{Server, check_listen};
+pub use routes::openapi_json;

@@ -1,9 +1,11 @@
 //! What `eddy.toml` says, as plain values: the same keys in TOML and in JSON. Finding and reading
 //! the file is eddy-bundle's; docs/manifest.md is the reference.
 
+mod example;
 mod resolve;
 mod values;
 
+pub use example::Example;
 pub use resolve::Definition;
 pub use values::{Attempts, Concurrency, EnvName, Host, Memory, Timeout, Wait};
 
@@ -39,6 +41,9 @@ pub struct Manifest {
     /// What the app may reach.
     #[serde(default, skip_serializing_if = "is_default")]
     pub capabilities: CapabilitySettings,
+    /// Requests to try, shown when a node starts with the app.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub examples: Vec<Example>,
 }
 
 impl Manifest {
@@ -53,6 +58,7 @@ impl Manifest {
             defaults: Defaults::default(),
             env: BTreeMap::new(),
             capabilities: CapabilitySettings::default(),
+            examples: Vec::new(),
         }
     }
 }

@@ -1,2 +1,63 @@
-//! The `eddy` binary.
-fn main() {}
+//! The `eddy` binary: the whole program on one screen. Commands have a module each; what they
+//! print is `output`'s, how they end is `exit`'s.
+
+mod args;
+mod commands;
+mod examples;
+mod exit;
+mod input;
+mod output;
+mod progress;
+
+use args::{AgentCommand, Cli, Command};
+use clap::Parser as _;
+use commands::{agents, apps, calls, dead_letters, deploy, invocations, up};
+use exit::Failed;
+use output::Output;
+use std::process::ExitCode;
+use tokio::runtime::Builder;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.json);
+    let runtime = match cli.command {
+        Command::Up(_) => Builder::new_multi_thread().enable_all().build(),
+        _ => Builder::new_current_thread().enable_all().build(),
+    };
+    let ended = match runtime {
+        Ok(runtime) => {
+            let ended = runtime.block_on(run(cli, &output));
+            // A second signal means now, whatever still runs.
+            runtime.shutdown_background();
+            ended
+        }
+        Err(error) => Err(Failed::no_runtime(&error)),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            output.error(&failed.error);
+            ExitCode::from(failed.exit)
+        }
+    }
+}
+
+async fn run(cli: Cli, output: &Output) -> Result<(), Failed> {
+    let url = &cli.url;
+    match cli.command {
+        Command::Up(args) => up::run(args, output).await,
+        Command::Deploy(args) => deploy::run(url, &args, output).await,
+        Command::Invoke(args) => calls::invoke(url, args, output).await,
+        Command::Call(args) => calls::call(url, args, output).await,
+        Command::Ls => apps::list(url, output).await,
+        Command::Agents(args) => agents::list(url, &args, output).await,
+        Command::Agent {
+            command: AgentCommand::Show { address },
+        } => agents::show(url, &address, output).await,
+        Command::Agent {
+            command: AgentCommand::Delete { address, keyed },
+        } => agents::delete(url, &address, keyed, output).await,
+        Command::Invocations(args) => invocations::run(url, &args, output).await,
+        Command::DeadLetters { command } => dead_letters::run(url, command, output).await,
+    }
+}

@@ -2,7 +2,9 @@
 //! place. What each value means is `eddy_types::manifest`'s; a test holds the two together.
 
 use eddy_types::Name;
-use eddy_types::manifest::{Attempts, Concurrency, EnvName, EnvValue, Host, Memory, Timeout, Wait};
+use eddy_types::manifest::{
+    Attempts, Concurrency, EnvName, EnvValue, Example, Host, Memory, Timeout, Wait,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -86,4 +88,5 @@ pub(crate) const FILE: Shape = Shape::Table(&[
         "capabilities",
         Shape::Table(&[("hosts", Shape::Value(value::<Vec<Host>>))]),
     ),
+    ("examples", Shape::Value(value::<Vec<Example>>)),
 ]);

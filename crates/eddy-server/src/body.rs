@@ -1,0 +1,190 @@
+//! Reading bodies within their limits: an argument as JSON text that is checked and kept as it
+//! is, a deploy as a document. A body that is too large is never held in memory.
+
+use crate::state::{BODY_UNIT, Shared};
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
+use eddy_types::limits::{BODY_READ_TIMEOUT, MAX_PAYLOAD_BYTES};
+use eddy_types::{EddyError, ErrorCode};
+use http_body_util::BodyExt as _;
+use serde::de::IgnoredAny;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A body smaller than this needs no permit: the number of requests bounds them.
+const SMALL: usize = 16 << 10;
+/// How much of a body that is too large is taken off the wire and thrown away, so that a client
+/// that writes all before it reads still sees the answer.
+const DISCARD_BYTES: usize = 256 << 20;
+/// The longest that takes.
+const DISCARD_WITHIN: Duration = Duration::from_secs(5);
+
+/// A body, and its share of the room for large ones.
+pub(crate) struct Held {
+    pub(crate) bytes: Bytes,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// The argument of a call: JSON text, `null` for an empty body.
+pub(crate) async fn argument(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Held, EddyError> {
+    let mut held = read(shared, headers, body, MAX_PAYLOAD_BYTES).await?;
+    if held.bytes.is_empty() {
+        held.bytes = Bytes::from_static(b"null");
+    } else {
+        check_json(&held.bytes)?;
+    }
+    Ok(held)
+}
+
+/// Reads a body of at most `limit` bytes.
+pub(crate) async fn read(
+    shared: &Shared,
+    headers: &HeaderMap,
+    mut body: Body,
+    limit: usize,
+) -> Result<Held, EddyError> {
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|text| text.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large(headers, body, limit).await);
+    }
+    let room = match announced {
+        Some(length) if length <= SMALL => None,
+        // Without a length it may become as large as the limit.
+        length => Some(reserve(&shared.bodies, length.unwrap_or(limit))?),
+    };
+    let Some(first) = next_chunk(&mut body).await? else {
+        return Ok(Held {
+            bytes: Bytes::new(),
+            _room: room,
+        });
+    };
+    let mut whole = first;
+    let mut joined = BytesMut::new();
+    while let Some(chunk) = next_chunk(&mut body).await? {
+        if joined.is_empty() {
+            joined.reserve(announced.unwrap_or(0).max(whole.len() + chunk.len()));
+            joined.extend_from_slice(&std::mem::take(&mut whole));
+        }
+        if joined.len() + chunk.len() > limit {
+            return Err(too_large(headers, body, limit).await);
+        }
+        joined.extend_from_slice(&chunk);
+    }
+    if whole.len() > limit {
+        return Err(too_large(headers, body, limit).await);
+    }
+    let bytes = if joined.is_empty() {
+        whole
+    } else {
+        joined.freeze()
+    };
+    Ok(Held { bytes, _room: room })
+}
+
+fn reserve(bodies: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, EddyError> {
+    let units = u32::try_from(bytes.div_ceil(BODY_UNIT)).unwrap_or(u32::MAX);
+    bodies.clone().try_acquire_many_owned(units).map_err(|_| {
+        EddyError::new(
+            ErrorCode::Overloaded,
+            "the node holds as many large request bodies as it may",
+        )
+        .hint("Try again shortly.")
+        .retry_after(Duration::from_secs(1))
+    })
+}
+
+/// The next non-empty piece; none at the end.
+async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, EddyError> {
+    let broken = |why: String| {
+        EddyError::new(
+            ErrorCode::InvalidArgument,
+            format!("the body could not be read: {why}"),
+        )
+        .hint("Send the whole body, as long as Content-Length says.")
+    };
+    loop {
+        let frame = match tokio::time::timeout(BODY_READ_TIMEOUT, body.frame()).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(frame)) => frame.map_err(|error| broken(error.to_string()))?,
+            Err(_) => return Err(broken(format!("nothing came for {BODY_READ_TIMEOUT:?}"))),
+        };
+        match frame.into_data() {
+            Ok(data) if !data.is_empty() => return Ok(Some(data)),
+            _ => {}
+        }
+    }
+}
+
+async fn too_large(headers: &HeaderMap, mut body: Body, limit: usize) -> EddyError {
+    // A client that asked first has sent nothing, and reading would tell it to go on.
+    if !headers.contains_key(header::EXPECT) {
+        let discard = async {
+            let mut left = DISCARD_BYTES;
+            while let Some(Ok(frame)) = body.frame().await {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                match left.checked_sub(length) {
+                    Some(rest) => left = rest,
+                    None => return,
+                }
+            }
+        };
+        // Too slow: the answer goes out and the connection ends.
+        let _ = tokio::time::timeout(DISCARD_WITHIN, discard).await;
+    }
+    EddyError::new(
+        ErrorCode::PayloadTooLarge,
+        format!("the body is larger than {limit} bytes"),
+    )
+    .hint("Send less, or keep large data outside and send a reference to it.")
+}
+
+/// `invalid-json` with line and column unless `bytes` are one JSON value in UTF-8.
+pub(crate) fn check_json(bytes: &[u8]) -> Result<(), EddyError> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        invalid_json(format!("it is not UTF-8 at byte {}", error.valid_up_to()))
+    })?;
+    serde_json::from_str::<IgnoredAny>(text)
+        .map(drop)
+        .map_err(|error| invalid_json(error.to_string()))
+}
+
+pub(crate) fn invalid_json(why: impl std::fmt::Display) -> EddyError {
+    EddyError::new(
+        ErrorCode::InvalidJson,
+        format!("the body is not JSON: {why}"),
+    )
+    .hint("Send one JSON value, or an empty body for null.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_json_is_placed() {
+        for good in ["null", " {\"a\": [1, 2.5e3, \"ä\"]} ", "\"x\""] {
+            assert_eq!(check_json(good.as_bytes()), Ok(()), "{good}");
+        }
+        let error = check_json(b"{\n  \"a\": }").expect_err("a value is missing");
+        assert_eq!(
+            error.detail,
+            "the body is not JSON: expected value at line 2 column 8"
+        );
+        assert!(check_json(b"\"\xff\"").is_err());
+        assert!(check_json(b"1 2").is_err());
+    }
+
+    #[test]
+    fn depth_costs_no_stack() {
+        let deep = "[".repeat(400_000) + &"]".repeat(400_000);
+        assert_eq!(check_json(deep.as_bytes()), Ok(()));
+    }
+}

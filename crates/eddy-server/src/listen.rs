@@ -1,0 +1,314 @@
+//! The address, the connections and their limits. The only place of the server that starts tasks:
+//! one per connection, tracked, so that shutdown can wait for them.
+
+use crate::metrics::{HttpStats, registry};
+use crate::reply::problem;
+use crate::routes;
+use crate::state::AppState;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, header};
+use eddy_node::Node;
+use eddy_types::limits::{HEAD_READ_TIMEOUT, MAX_CONNECTIONS, MAX_IN_FLIGHT};
+use eddy_types::{EddyError, ErrorCode};
+use futures::FutureExt as _;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+/// Pause after the system refused a connection (out of file descriptors).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// HTTP/2: how often a silent client is asked whether it is there.
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// HTTP/2: requests one connection may have open.
+const STREAMS_PER_CONNECTION: u32 = 1024;
+/// How many bytes tell HTTP/1 from HTTP/2.
+const PREFACE: &[u8; 4] = b"PRI ";
+
+/// A bound listener in front of a node.
+pub struct Server {
+    listener: TcpListener,
+    shared: Arc<Connections>,
+}
+
+/// What every connection needs.
+struct Connections {
+    router: Router,
+    stats: Arc<HttpStats>,
+    in_flight: Semaphore,
+}
+
+/// `insecure-listen` for an address that other machines can reach: there are no tokens yet.
+pub fn check_listen(address: SocketAddr) -> Result<(), EddyError> {
+    if address.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    Err(EddyError::new(
+        ErrorCode::InsecureListen,
+        format!(
+            "{address} can be reached from other machines, and this version has no authentication"
+        ),
+    )
+    .hint("Listen on 127.0.0.1 and put a proxy that authenticates in front."))
+}
+
+impl Server {
+    /// Binds to `address`, a loopback one; port 0 takes a free port.
+    ///
+    /// Errors: `insecure-listen`, `listen-failed`.
+    pub async fn bind(address: SocketAddr, node: Arc<Node>) -> Result<Self, EddyError> {
+        check_listen(address)?;
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            EddyError::new(
+                ErrorCode::ListenFailed,
+                format!("cannot listen on {address}: {error}"),
+            )
+            .hint("Stop what listens there, or choose another address with --listen.")
+        })?;
+        let stats = Arc::new(HttpStats::default());
+        let metrics = registry(node.clone(), stats.clone());
+        let router = routes::router(AppState::new(node), metrics);
+        let in_flight = Semaphore::new(MAX_IN_FLIGHT);
+        Ok(Self {
+            listener,
+            shared: Arc::new(Connections {
+                router,
+                stats,
+                in_flight,
+            }),
+        })
+    }
+
+    /// The address that is really listened on.
+    pub fn local_addr(&self) -> Result<SocketAddr, EddyError> {
+        self.listener
+            .local_addr()
+            .map_err(|error| EddyError::internal(format!("the listener has no address: {error}")))
+    }
+
+    /// Serves until `stop` ends, then takes no more connections, lets every connection finish the
+    /// requests it has, and returns when all are closed. Drop it to give up waiting.
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let tasks = TaskTracker::new();
+        let graceful = GracefulShutdown::new();
+        let accepting = async {
+            loop {
+                let slot = slots
+                    .clone()
+                    .acquire_owned()
+                    .await
+                    .expect("slots are never closed");
+                match self.listener.accept().await {
+                    Ok((stream, _)) => {
+                        let watcher = graceful.watcher();
+                        tasks.spawn(self.shared.clone().connection(stream, slot, watcher));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = accepting => {}
+            () = stop => {}
+        }
+        drop(self.listener);
+        graceful.shutdown().await;
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
+impl Connections {
+    async fn connection(
+        self: Arc<Self>,
+        stream: TcpStream,
+        _slot: OwnedSemaphorePermit,
+        watcher: hyper_util::server::graceful::Watcher,
+    ) {
+        let _open = Gauge::up(&self.stats.connections);
+        // Answers are small and must not wait for one another.
+        let _ = stream.set_nodelay(true);
+        let mut head = [0; PREFACE.len()];
+        let Ok(Ok(length)) = tokio::time::timeout(HEAD_READ_TIMEOUT, stream.peek(&mut head)).await
+        else {
+            return;
+        };
+        let io = TokioIo::new(stream);
+        let this = self.clone();
+        let service = service_fn(move |request| {
+            let this = this.clone();
+            async move { this.answer(request).await }
+        });
+        let ended = if head[..length] == PREFACE[..] {
+            let connection = http2_builder().serve_connection(io, service);
+            watcher.watch(connection).await
+        } else {
+            let connection = http1_builder().serve_connection(io, service);
+            watcher.watch(connection).await
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+
+    /// Answers one request; a panic in a handler becomes an answer too.
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let _open = Gauge::up(&self.stats.in_flight);
+        let response = match self.admit(&request) {
+            Ok(_permit) => {
+                let handled = self.router.clone().oneshot(request);
+                match AssertUnwindSafe(handled).catch_unwind().await {
+                    Ok(Ok(response)) => response,
+                    Ok(Err(never)) => match never {},
+                    Err(_) => {
+                        tracing::error!("a handler panicked; the panic is in the log above");
+                        problem(&EddyError::internal("the handler of this request failed"))
+                    }
+                }
+            }
+            Err(error) => problem(&error),
+        };
+        self.stats.answered(response.status().as_u16());
+        Ok(response)
+    }
+
+    /// Whether there is room; health and metrics always have some.
+    fn admit(
+        &self,
+        request: &Request<Incoming>,
+    ) -> Result<Option<tokio::sync::SemaphorePermit<'_>>, EddyError> {
+        if !request.uri().path().starts_with("/v1/") {
+            return Ok(None);
+        }
+        if let Some(origin) = request.headers().get(header::ORIGIN) {
+            check_origin(origin.to_str().unwrap_or_default())?;
+        }
+        self.in_flight.try_acquire().map(Some).map_err(|_| {
+            EddyError::new(
+                ErrorCode::Overloaded,
+                format!("the node handles {MAX_IN_FLIGHT} requests already"),
+            )
+            .hint("Try again shortly.")
+            .retry_after(Duration::from_secs(1))
+        })
+    }
+}
+
+/// A browser names the page a request comes from. Pages of other sites must not reach a node that
+/// trusts whoever is on this machine.
+fn check_origin(origin: &str) -> Result<(), EddyError> {
+    let uri = origin.parse::<axum::http::Uri>().ok();
+    let host = uri
+        .as_ref()
+        .and_then(axum::http::Uri::host)
+        .unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    if host == "localhost" || address.is_ok_and(|ip| ip.is_loopback()) {
+        return Ok(());
+    }
+    Err(EddyError::new(
+        ErrorCode::CrossOrigin,
+        format!("a page of {origin:?} may not use a node that has no authentication"),
+    )
+    .hint("Call the node from your own server, or from a page served by this machine."))
+}
+
+fn http1_builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    // The time-out also ends connections that idle between requests.
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_READ_TIMEOUT)
+        .pipeline_flush(true);
+    builder
+}
+
+fn http2_builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION);
+    builder
+}
+
+/// Counts something while it lives.
+struct Gauge<'a>(&'a std::sync::atomic::AtomicU64);
+
+impl<'a> Gauge<'a> {
+    fn up(gauge: &'a std::sync::atomic::AtomicU64) -> Self {
+        gauge.fetch_add(1, Relaxed);
+        Self(gauge)
+    }
+}
+
+impl Drop for Gauge<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_listened_on() {
+        for good in [
+            "127.0.0.1:0",
+            "127.9.9.9:1",
+            "[::1]:7400",
+            "[::ffff:127.0.0.1]:1",
+        ] {
+            assert_eq!(
+                check_listen(good.parse().expect("an address")),
+                Ok(()),
+                "{good}"
+            );
+        }
+        for bad in [
+            "0.0.0.0:7400",
+            "10.0.0.1:1",
+            "[::]:1",
+            "[::ffff:10.0.0.1]:1",
+        ] {
+            let error = check_listen(bad.parse().expect("an address")).expect_err(bad);
+            assert_eq!(error.code, ErrorCode::InsecureListen);
+        }
+    }
+
+    #[test]
+    fn pages_of_other_sites_are_refused() {
+        for good in [
+            "http://localhost:3000",
+            "http://127.0.0.1",
+            "https://[::1]:8443",
+        ] {
+            assert_eq!(check_origin(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "https://example.com",
+            "null",
+            "",
+            "http://localhost.example.com",
+        ] {
+            assert!(check_origin(bad).is_err(), "{bad:?}");
+        }
+    }
+}

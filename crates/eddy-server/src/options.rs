@@ -1,0 +1,153 @@
+//! The headers that say how a request wants to be handled.
+
+use axum::http::{HeaderMap, HeaderValue};
+use eddy_api::headers::{CONSISTENCY, IDEMPOTENCY_KEY, PREFER, TIMEOUT, TRACEPARENT};
+use eddy_node::CallOptions;
+use eddy_types::limits::MAX_IDEMPOTENCY_KEY_BYTES;
+use eddy_types::{EddyError, ErrorCode};
+use std::time::Duration;
+
+/// Reads the options; `invalid-argument` names the header that is wrong.
+pub(crate) fn call_options(headers: &HeaderMap) -> Result<CallOptions, EddyError> {
+    Ok(CallOptions {
+        idempotency_key: headers
+            .get(IDEMPOTENCY_KEY)
+            .map(idempotency_key)
+            .transpose()?,
+        timeout: headers.get(TIMEOUT).map(timeout).transpose()?,
+        traceparent: headers.get(TRACEPARENT).and_then(traceparent),
+        snapshot: headers
+            .get(CONSISTENCY)
+            .map(snapshot)
+            .transpose()?
+            .unwrap_or(false),
+    })
+}
+
+/// Whether `Prefer: respond-async` is among the preferences (RFC 7240).
+pub(crate) fn responds_async(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(PREFER)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split([',', ';']))
+        .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
+}
+
+fn idempotency_key(value: &HeaderValue) -> Result<String, EddyError> {
+    let text = value.to_str().unwrap_or_default().trim();
+    let quoted = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let key = quoted.unwrap_or(text);
+    let visible = key
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES || !visible {
+        return Err(EddyError::new(
+            ErrorCode::InvalidArgument,
+            "the header Idempotency-Key is not valid",
+        )
+        .hint(format!(
+            "Send 1 to {MAX_IDEMPOTENCY_KEY_BYTES} ASCII characters, such as a UUID."
+        )));
+    }
+    Ok(key.to_owned())
+}
+
+fn timeout(value: &HeaderValue) -> Result<Duration, EddyError> {
+    let text = value.to_str().unwrap_or_default().trim();
+    match humantime::parse_duration(text) {
+        Ok(timeout) if !timeout.is_zero() => Ok(timeout),
+        _ => Err(EddyError::new(
+            ErrorCode::InvalidArgument,
+            format!("the header Eddy-Timeout says {text:?}, which is not a time to wait"),
+        )
+        .hint("Write a number with a unit, such as 500ms, 2s or 1m 30s.")),
+    }
+}
+
+fn snapshot(value: &HeaderValue) -> Result<bool, EddyError> {
+    match value.as_bytes() {
+        b"snapshot" => Ok(true),
+        b"live" => Ok(false),
+        _ => Err(EddyError::new(
+            ErrorCode::InvalidArgument,
+            format!("the header Eddy-Consistency says {value:?}"),
+        )
+        .hint("Send \"live\" (the default) or \"snapshot\".")),
+    }
+}
+
+/// A malformed trace context is left out, as its specification wants.
+fn traceparent(value: &HeaderValue) -> Option<String> {
+    let text = value.to_str().ok()?;
+    let mut parts = text.split('-');
+    let mut hex = |length| {
+        parts.next().is_some_and(|part| {
+            part.len() == length
+                && part
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        })
+    };
+    let well_formed = hex(2) && hex(32) && hex(16) && hex(2);
+    (well_formed && text.len() <= 128).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &'static str, value: &str) -> Result<CallOptions, EddyError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_str(value).expect("a header value"));
+        call_options(&headers)
+    }
+
+    #[test]
+    fn keys_come_bare_or_quoted() {
+        for text in ["8e03978e", "\"8e03978e\""] {
+            let options = with(IDEMPOTENCY_KEY, text).expect("a good key");
+            assert_eq!(options.idempotency_key.as_deref(), Some("8e03978e"));
+        }
+        for bad in ["", "\"\"", &"x".repeat(256)] {
+            assert!(with(IDEMPOTENCY_KEY, bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn timeouts_need_a_unit_and_some_length() {
+        let options = with(TIMEOUT, "1m 30s").expect("a good time");
+        assert_eq!(options.timeout, Some(Duration::from_secs(90)));
+        for bad in ["2", "0s", "soon", "-1s", ""] {
+            let error = with(TIMEOUT, bad).expect_err(bad);
+            assert_eq!(error.code, ErrorCode::InvalidArgument);
+        }
+    }
+
+    #[test]
+    fn only_known_consistencies_pass() {
+        assert!(with(CONSISTENCY, "snapshot").expect("known").snapshot);
+        assert!(!with(CONSISTENCY, "live").expect("known").snapshot);
+        assert!(with(CONSISTENCY, "eventual").is_err());
+    }
+
+    #[test]
+    fn a_malformed_trace_is_dropped() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(
+            with(TRACEPARENT, good).expect("ok").traceparent.as_deref(),
+            Some(good)
+        );
+        assert_eq!(with(TRACEPARENT, "00-zz").expect("ok").traceparent, None);
+    }
+
+    #[test]
+    fn preferences_may_come_in_a_list() {
+        let mut headers = HeaderMap::new();
+        assert!(!responds_async(&headers));
+        headers.insert(PREFER, HeaderValue::from_static("wait=5, Respond-Async"));
+        assert!(responds_async(&headers));
+    }
+}

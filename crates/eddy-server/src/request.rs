@@ -1,0 +1,132 @@
+//! Extractors whose refusals are problem documents.
+
+use crate::body::{self, Held};
+use crate::options;
+use crate::reply::Failure;
+use crate::state::AppState;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use eddy_node::{CallOptions, PageRequest};
+use eddy_types::{EddyError, ErrorCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
+
+/// The segments of the path, percent-decoded: `%2F` is part of a key.
+pub(crate) struct Segments<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segments<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(segments)) => Ok(Self(segments)),
+            Err(rejection) => Err(EddyError::new(
+                ErrorCode::InvalidName,
+                format!("the path cannot be read: {}", rejection.body_text()),
+            )
+            .hint("Percent-encode names and keys as UTF-8.")
+            .into()),
+        }
+    }
+}
+
+/// The query parameters; unknown ones are refused.
+pub(crate) struct Parameters<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        match Query::<T>::try_from_uri(&parts.uri) {
+            Ok(Query(parameters)) => Ok(Self(parameters)),
+            Err(rejection) => Err(EddyError::new(
+                ErrorCode::InvalidArgument,
+                rejection.body_text(),
+            )
+            .hint("See /v1/openapi.json for the parameters of each route.")
+            .into()),
+        }
+    }
+}
+
+/// Which part of a listing is wanted.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageParameters {
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// Entries wanted, at most 1000.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+}
+
+/// Which agents are wanted.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AgentParameters {
+    /// What their keys begin with.
+    #[serde(default)]
+    #[param(required = false)]
+    pub(crate) prefix: String,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// Entries wanted, at most 1000.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+}
+
+impl From<PageParameters> for PageRequest {
+    fn from(page: PageParameters) -> Self {
+        Self {
+            cursor: page.cursor,
+            limit: page.limit,
+        }
+    }
+}
+
+impl AgentParameters {
+    /// Where the page begins, and the prefix.
+    pub(crate) fn split(self) -> (PageRequest, String) {
+        (
+            PageRequest {
+                cursor: self.cursor,
+                limit: self.limit,
+            },
+            self.prefix,
+        )
+    }
+}
+
+/// The options of a request without a body.
+pub(crate) struct Options(pub(crate) CallOptions);
+
+impl<S: Send + Sync> FromRequestParts<S> for Options {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        Ok(Self(options::call_options(&parts.headers)?))
+    }
+}
+
+/// A call: its options and its argument.
+pub(crate) struct Call {
+    pub(crate) options: CallOptions,
+    pub(crate) respond_async: bool,
+    pub(crate) argument: Held,
+}
+
+impl FromRequest<AppState> for Call {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        Ok(Self {
+            options: options::call_options(&parts.headers)?,
+            respond_async: options::responds_async(&parts.headers),
+            argument: body::argument(state, &parts.headers, body).await?,
+        })
+    }
+}

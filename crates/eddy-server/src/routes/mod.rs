@@ -1,0 +1,98 @@
+//! The routes: a file per group. Each handler carries its own OpenAPI description, and the router
+//! is built from the same list, so that no route can be missing from it.
+
+mod agents;
+mod apps;
+mod dead_letters;
+mod functions;
+mod invocations;
+mod operations;
+
+use crate::reply::Failure;
+use crate::state::AppState;
+use axum::Router;
+use axum::http::{Method, Uri};
+use eddy_types::{EddyError, ErrorCode};
+use prometheus_client::registry::Registry;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The frame that the routes fill.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Eddy",
+        description = "Functions and durable agents. Errors are problem documents (RFC 9457); docs/http.md explains headers, limits and errors.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    components(schemas(eddy_api::Problem)),
+    tags(
+        (name = "functions", description = "Stateless handlers"),
+        (name = "agents", description = "Addressable handlers with durable state"),
+        (name = "invocations", description = "Records of what ran"),
+        (name = "apps", description = "What is deployed"),
+        (name = "dead letters", description = "Deliveries that were given up"),
+        (name = "operations", description = "Health and metrics"),
+    ),
+)]
+struct Frame;
+
+fn described() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(Frame::openapi())
+        .routes(routes!(functions::invoke))
+        .routes(routes!(agents::call))
+        .routes(routes!(agents::list))
+        .routes(routes!(agents::show, agents::delete))
+        .routes(routes!(invocations::list))
+        .routes(routes!(invocations::show))
+        .routes(routes!(apps::deploy, apps::list))
+        .routes(routes!(apps::show, apps::delete))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::redrive))
+        .routes(routes!(dead_letters::discard))
+        .routes(routes!(operations::healthz))
+        .routes(routes!(operations::readyz))
+}
+
+/// The whole router.
+pub(crate) fn router(state: AppState, metrics: Registry) -> Router {
+    let (router, api) = described().split_for_parts();
+    let description = openapi_text(&api);
+    router
+        .merge(operations::metrics_route(metrics))
+        .merge(operations::openapi_route(description))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(state)
+}
+
+/// The OpenAPI description, as `/v1/openapi.json` serves it and docs/openapi.json keeps it.
+#[must_use]
+pub fn openapi_json() -> String {
+    openapi_text(described().get_openapi())
+}
+
+fn openapi_text(api: &utoipa::openapi::OpenApi) -> String {
+    let mut text = api.to_pretty_json().expect("a description is plain data");
+    text.push('\n');
+    text
+}
+
+async fn unknown_route(method: Method, uri: Uri) -> Failure {
+    EddyError::new(
+        ErrorCode::UnknownRoute,
+        format!("there is no route {method} {}", uri.path()),
+    )
+    .hint("/v1/openapi.json lists the routes; a \"/\" inside a key is written %2F.")
+    .into()
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Failure {
+    EddyError::new(
+        ErrorCode::MethodNotAllowed,
+        format!("{} does not take {method}", uri.path()),
+    )
+    .hint("The header Allow says which methods it takes; /v1/openapi.json describes them.")
+    .into()
+}

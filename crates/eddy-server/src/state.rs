@@ -1,0 +1,43 @@
+//! What every route shares.
+
+use eddy_node::Node;
+use eddy_types::TenantId;
+use eddy_types::limits::{MAX_BODY_BYTES_IN_FLIGHT, MAX_DEPLOYS_AT_ONCE};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// One body permit stands for so many bytes.
+pub(crate) const BODY_UNIT: usize = 4 << 10;
+
+/// State of the router; handlers get a shared reference.
+#[derive(Clone)]
+pub(crate) struct AppState(Arc<Shared>);
+
+/// See [`AppState`].
+pub(crate) struct Shared {
+    pub(crate) node: Arc<Node>,
+    /// Requests of a node without tokens all belong to this one.
+    pub(crate) tenant: TenantId,
+    /// Room for large bodies, in units of [`BODY_UNIT`].
+    pub(crate) bodies: Arc<Semaphore>,
+    pub(crate) deploys: Semaphore,
+}
+
+impl AppState {
+    pub(crate) fn new(node: Arc<Node>) -> Self {
+        Self(Arc::new(Shared {
+            node,
+            tenant: TenantId::default_tenant(),
+            bodies: Arc::new(Semaphore::new(MAX_BODY_BYTES_IN_FLIGHT / BODY_UNIT)),
+            deploys: Semaphore::new(MAX_DEPLOYS_AT_ONCE),
+        }))
+    }
+}
+
+impl std::ops::Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}

@@ -1,0 +1,187 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use eddy_types::limits::DEFAULT_GRACE;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0   it worked
+  1   the request was answered with an error
+  2   usage, or bad input
+  3   not found
+  4   the node cannot be reached
+  5   try again later
+  6   the node could not start, or had to stop
+  70  a bug in Eddy";
+
+const ARGUMENT_HELP: &str = "JSON, `@FILE`, or `-` for stdin; `null` when absent";
+
+/// Functions and durable agents: a serverless platform in one binary
+#[derive(Debug, Parser)]
+#[command(name = "eddy", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Print data as JSON on stdout, and errors as JSON on stderr
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The node to talk to
+    #[arg(
+        long,
+        global = true,
+        env = "EDDY_URL",
+        default_value = "http://127.0.0.1:7400"
+    )]
+    pub(crate) url: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a node
+    Up(UpArgs),
+    /// Deploy an app: a .ts, .js or .wasm file, or a folder with eddy.toml
+    Deploy(DeployArgs),
+    /// Invoke a function
+    Invoke(InvokeArgs),
+    /// Call a method of an agent
+    Call(CallArgs),
+    /// List apps with their functions and agent types
+    Ls,
+    /// List agents
+    Agents(AgentsArgs),
+    /// Show or delete an agent
+    Agent {
+        #[command(subcommand)]
+        command: AgentCommand,
+    },
+    /// List what ran, or show one invocation
+    #[command(visible_alias = "invocation")]
+    Invocations(InvocationsArgs),
+    /// List deliveries that were given up; redrive or discard them
+    DeadLetters {
+        #[command(subcommand)]
+        command: Option<DeadLetterCommand>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// The data folder; made when it is missing
+    #[arg(long, value_name = "DIR", default_value = "./.eddy")]
+    pub(crate) data: PathBuf,
+    /// The loopback address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7400")]
+    pub(crate) listen: SocketAddr,
+    /// Deploy this app at the start; may be repeated
+    #[arg(long, value_name = "PATH")]
+    pub(crate) app: Vec<PathBuf>,
+    /// Time that running turns get when the node is asked to stop
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration,
+          default_value = humantime::format_duration(DEFAULT_GRACE).to_string())]
+    pub(crate) grace: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeployArgs {
+    /// The file or folder
+    pub(crate) path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InvokeArgs {
+    /// The function
+    pub(crate) function: String,
+    #[arg(help = ARGUMENT_HELP)]
+    pub(crate) argument: Option<String>,
+    /// Have it accepted durably and do not wait for the result
+    #[arg(long)]
+    pub(crate) r#async: bool,
+    #[command(flatten)]
+    pub(crate) options: CallArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallArgs {
+    /// The agent, as TYPE/KEY
+    #[arg(value_name = "TYPE/KEY")]
+    pub(crate) agent: String,
+    /// The method
+    pub(crate) method: String,
+    #[arg(help = ARGUMENT_HELP)]
+    pub(crate) argument: Option<String>,
+    /// For a query: read committed state beside the live agent
+    #[arg(long)]
+    pub(crate) snapshot: bool,
+    #[command(flatten)]
+    pub(crate) options: CallArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallArguments {
+    #[command(flatten)]
+    pub(crate) keyed: Keyed,
+    /// The longest to wait, such as 500ms or 2s
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Keyed {
+    /// Makes a repeat answer as the first request did
+    #[arg(long, value_name = "KEY")]
+    pub(crate) idempotency_key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AgentsArgs {
+    /// Only this agent type
+    #[arg(value_name = "TYPE")]
+    pub(crate) agent_type: Option<String>,
+    /// Only keys that begin with this
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) prefix: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AgentCommand {
+    /// Show what is known of an agent, without waking it
+    Show {
+        /// The agent, as TYPE/KEY
+        #[arg(value_name = "TYPE/KEY")]
+        address: String,
+    },
+    /// Delete an agent with all its state and timers
+    Delete {
+        /// The agent, as TYPE/KEY
+        #[arg(value_name = "TYPE/KEY")]
+        address: String,
+        #[command(flatten)]
+        keyed: Keyed,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InvocationsArgs {
+    /// Show this one, with its result and its log
+    pub(crate) id: Option<String>,
+    /// List at most so many
+    #[arg(long, default_value_t = 20)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetterCommand {
+    /// Send one again, with all its attempts
+    Redrive {
+        /// Its id, as listed
+        id: String,
+    },
+    /// Drop one
+    Discard {
+        /// Its id, as listed
+        id: String,
+    },
+}

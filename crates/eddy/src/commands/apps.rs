@@ -1,0 +1,59 @@
+//! `eddy ls`: what is deployed.
+
+use crate::exit::Failed;
+use crate::output::{Output, table};
+use eddy_api::{App, Client, Method};
+
+pub(crate) async fn list(url: &str, output: &Output) -> Result<(), Failed> {
+    let apps = Client::new(url)?.apps().await?;
+    if apps.items.is_empty() {
+        output.say("Nothing is deployed. `eddy deploy PATH` deploys a file or a folder.");
+    }
+    output.data(&apps, || match &apps.items[..] {
+        [] => String::new(),
+        items => table(
+            &["app", "version", "kind", "name", "methods"],
+            items.iter().flat_map(rows),
+        ),
+    });
+    Ok(())
+}
+
+/// A row per function and agent type; the app alone when it has neither.
+pub(crate) fn rows(app: &App) -> Vec<Vec<String>> {
+    let row = |kind: &str, name: &str, methods: String| {
+        let version = app.version.to_string();
+        vec![
+            app.name.clone(),
+            version,
+            kind.to_owned(),
+            name.to_owned(),
+            methods,
+        ]
+    };
+    let functions = app
+        .functions
+        .iter()
+        .map(|function| row("function", &function.name, String::new()));
+    let agents = app
+        .agents
+        .iter()
+        .map(|agent| row("agent", &agent.name, methods(&agent.methods)));
+    let rows: Vec<_> = functions.chain(agents).collect();
+    if rows.is_empty() {
+        vec![row("", "", String::new())]
+    } else {
+        rows
+    }
+}
+
+fn methods(methods: &[Method]) -> String {
+    let names: Vec<_> = methods
+        .iter()
+        .map(|method| match method.read_only {
+            true => format!("{} (query)", method.name),
+            false => method.name.clone(),
+        })
+        .collect();
+    names.join(", ")
+}

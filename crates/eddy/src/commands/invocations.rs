@@ -1,0 +1,75 @@
+//! `eddy invocations`: what ran.
+
+use crate::args::InvocationsArgs;
+use crate::exit::Failed;
+use crate::output::{Output, table};
+use eddy_api::{Client, Invocation, InvocationTarget, PageQuery};
+use std::time::Duration;
+
+const COLUMNS: [&str; 6] = ["id", "status", "target", "queued", "ran", "start"];
+
+pub(crate) async fn run(url: &str, args: &InvocationsArgs, output: &Output) -> Result<(), Failed> {
+    let client = Client::new(url)?;
+    if let Some(id) = &args.id {
+        let invocation = client.invocation(id).await?;
+        output.data(&invocation, || in_full(&invocation));
+        return Ok(());
+    }
+    let page = PageQuery {
+        cursor: None,
+        limit: Some(args.limit),
+    };
+    let page = client.invocations(&page).await?;
+    output.data(&page, || match &page.items[..] {
+        [] => String::new(),
+        items => table(&COLUMNS, items.iter().map(row)),
+    });
+    Ok(())
+}
+
+fn row(invocation: &Invocation) -> Vec<String> {
+    let ran = invocation
+        .run_us
+        .map(|micros| humantime::format_duration(Duration::from_micros(micros)).to_string());
+    let start = invocation
+        .cold
+        .map_or("", |cold| if cold { "cold" } else { "warm" });
+    vec![
+        invocation.id.clone(),
+        invocation.status.as_str().to_owned(),
+        target(&invocation.target),
+        invocation.queued.clone(),
+        ran.unwrap_or_default(),
+        start.to_owned(),
+    ]
+}
+
+fn target(target: &InvocationTarget) -> String {
+    match (&target.function, &target.agent, &target.method) {
+        (Some(function), ..) => function.clone(),
+        (None, Some(agent), Some(method)) => format!("{agent} {method}"),
+        _ => String::new(),
+    }
+}
+
+/// The row, then the result or the error, then the log.
+fn in_full(invocation: &Invocation) -> String {
+    let mut text = table(&COLUMNS, [row(invocation)]);
+    if let Some(result) = &invocation.result {
+        text += &format!("\nresult: {}", result.get());
+    }
+    if let Some(error) = &invocation.error {
+        text += &format!("\nerror: {}: {}", error.code, error.detail);
+        let stack = error
+            .guest
+            .as_ref()
+            .and_then(|guest| guest.stack.as_deref());
+        for line in stack.unwrap_or_default().lines() {
+            text += &format!("\n    {}", line.trim());
+        }
+    }
+    for line in &invocation.logs {
+        text += &format!("\n{} {:5} {}", line.at, line.level, line.message);
+    }
+    text
+}

@@ -1,0 +1,9 @@
+//! The commands. `up` is the node; all others are clients of one.
+
+pub(crate) mod agents;
+pub(crate) mod apps;
+pub(crate) mod calls;
+pub(crate) mod dead_letters;
+pub(crate) mod deploy;
+pub(crate) mod invocations;
+pub(crate) mod up;

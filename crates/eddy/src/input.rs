@@ -1,0 +1,94 @@
+//! What people type: arguments and addresses.
+
+use bytes::Bytes;
+use eddy_types::limits::MAX_PAYLOAD_BYTES;
+use eddy_types::{EddyError, ErrorCode};
+use serde::de::IgnoredAny;
+use std::fs::File;
+use std::io::{self, Read};
+
+/// The argument of a call: JSON, `@FILE` or `-`; empty (which means `null`) when absent.
+pub(crate) fn argument(text: Option<&str>) -> Result<Bytes, EddyError> {
+    let (bytes, from) = match text {
+        None => return Ok(Bytes::new()),
+        Some("-") => (read(io::stdin().lock(), "stdin")?, "stdin".to_owned()),
+        Some(text) => match text.strip_prefix('@') {
+            Some(path) => {
+                let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+                (read(file, path)?, path.to_owned())
+            }
+            None => (text.as_bytes().to_vec(), "the argument".to_owned()),
+        },
+    };
+    if let Err(error) = serde_json::from_slice::<IgnoredAny>(&bytes) {
+        return Err(EddyError::new(
+            ErrorCode::InvalidJson,
+            format!("{from} is not JSON: {error}"),
+        )
+        .hint("Quote it for the shell: '{\"by\": 2}', and a string as '\"text\"'."));
+    }
+    Ok(bytes.into())
+}
+
+fn read(from: impl Read, name: &str) -> Result<Vec<u8>, EddyError> {
+    let mut bytes = Vec::new();
+    let limit = MAX_PAYLOAD_BYTES as u64;
+    from.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(name, &error))?;
+    if bytes.len() > MAX_PAYLOAD_BYTES {
+        return Err(EddyError::new(
+            ErrorCode::PayloadTooLarge,
+            format!("{name} is larger than {MAX_PAYLOAD_BYTES} bytes"),
+        )
+        .hint("Send less, or keep large data outside and send a reference to it."));
+    }
+    Ok(bytes)
+}
+
+fn unreadable(name: &str, error: &io::Error) -> EddyError {
+    EddyError::new(
+        ErrorCode::InvalidArgument,
+        format!("{name} cannot be read: {error}"),
+    )
+    .hint("After @ comes the path of a file that holds the JSON.")
+}
+
+/// `TYPE/KEY`; the key may hold further slashes.
+pub(crate) fn address(text: &str) -> Result<(&str, &str), EddyError> {
+    text.split_once('/')
+        .filter(|(agent_type, key)| !agent_type.is_empty() && !key.is_empty())
+        .ok_or_else(|| {
+            EddyError::new(
+                ErrorCode::InvalidName,
+                format!("{text:?} is not the address of an agent"),
+            )
+            .hint("Write it as TYPE/KEY, such as cart/alice.")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_splits_at_its_first_slash() {
+        assert_eq!(address("cart/a/b"), Ok(("cart", "a/b")));
+        for bad in ["cart", "/alice", "cart/", ""] {
+            assert!(address(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_argument_is_json() {
+        assert_eq!(argument(None), Ok(Bytes::new()));
+        assert_eq!(
+            argument(Some("{\"by\":2}")),
+            Ok(Bytes::from_static(b"{\"by\":2}"))
+        );
+        let error = argument(Some("hello")).expect_err("no quotes");
+        assert_eq!(error.code, ErrorCode::InvalidJson);
+        let error = argument(Some("@/no/such/file")).expect_err("no file");
+        assert_eq!(error.code, ErrorCode::InvalidArgument);
+    }
+}

@@ -1,0 +1,38 @@
+//! Running the binary in an environment that is the same everywhere.
+
+use std::process::{Command, Output};
+
+/// A loopback port that nothing listens on: 1 is reserved and never given out.
+pub(crate) const NOBODY: &str = "http://127.0.0.1:1";
+
+/// What a run of `eddy` printed, and its exit code.
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+pub(crate) fn eddy(args: &[&str]) -> Ran {
+    let output = command(args).output().expect("the binary runs");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output;
+    Ran {
+        code: status.code().expect("it ends by itself"),
+        stdout: String::from_utf8(stdout).expect("stdout is UTF-8"),
+        stderr: String::from_utf8(stderr).expect("stderr is UTF-8"),
+    }
+}
+
+pub(crate) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_eddy"));
+    command
+        .args(args)
+        .env("EDDY_URL", NOBODY)
+        .env("COLUMNS", "100")
+        .env("NO_COLOR", "1");
+    command.env_remove("EDDY_LOG");
+    command
+}

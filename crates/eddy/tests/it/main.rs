@@ -1,0 +1,14 @@
+//! The real binary: what it prints and how it ends, and what it holds under faults and kills.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests use real time, tasks and threads"
+)]
+
+mod binary;
+mod crash;
+mod durable;
+mod faults;
+mod help;
+mod mistakes;
+mod node;
+mod tour;

@@ -1,0 +1,168 @@
+//! A real node: the binary as a process of its own, with the means to end it in any way.
+
+use eddy_api::client::{CallOptions, Client};
+use eddy_types::{EddyError, ErrorCode};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// The guest that tests and benchmarks share.
+pub fn bench_guest() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../eddy-wasm/assets/bench-guest.wasm")
+}
+
+/// A running `eddy up`. Killed when dropped.
+pub struct Node {
+    child: Child,
+    pub url: String,
+    pub client: Client,
+}
+
+/// How a node is started.
+#[derive(Default)]
+pub struct Setup<'a> {
+    pub listen: Option<String>,
+    pub app: Option<&'a Path>,
+    pub env: Vec<(&'a str, &'a str)>,
+}
+
+impl Node {
+    /// Starts a node and waits until it serves; `Err` has what it printed.
+    pub fn start(data: &Path, setup: &Setup<'_>) -> Result<Self, (ExitStatus, String)> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eddy"));
+        let listen = setup.listen.as_deref().unwrap_or("127.0.0.1:0");
+        command
+            .args(["up", "--json", "--listen", listen, "--data"])
+            .arg(data);
+        if let Some(app) = setup.app {
+            command.arg("--app").arg(app);
+        }
+        command
+            .env_remove("EDDY_FAULT_FS")
+            .envs(setup.env.iter().copied());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        let mut stderr = child.stderr.take().expect("stderr is piped");
+        // Read all the time, or a full pipe would hold the node up.
+        let log = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            text
+        });
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let mut line = String::new();
+        let _ = BufReader::new(stdout).read_line(&mut line);
+        let ready: Option<serde_json::Value> = serde_json::from_str(&line).ok();
+        let Some(url) = ready.and_then(|ready| Some(ready["url"].as_str()?.to_owned())) else {
+            let status = child.wait().expect("the node ended");
+            return Err((status, log.join().unwrap_or_default()));
+        };
+        let client = Client::new(&url).expect("the node's own URL");
+        Ok(Self { child, url, client })
+    }
+
+    /// A node that has to start.
+    pub fn up(data: &Path) -> Self {
+        Self::with(data, &Setup::default())
+    }
+
+    pub fn with(data: &Path, setup: &Setup<'_>) -> Self {
+        Self::start(data, setup).unwrap_or_else(|(status, log)| panic!("{status}\n{log}"))
+    }
+
+    /// SIGKILL: nothing of the process runs any more.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM, and how it ended.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("kill runs");
+        assert!(sent.success());
+        self.child.wait().expect("the node ends")
+    }
+
+    /// Waits until the node ends by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("the node ends")
+    }
+
+    pub async fn call(
+        &self,
+        agent: &str,
+        method: &str,
+        argument: &str,
+    ) -> Result<String, EddyError> {
+        self.call_with(agent, method, argument, &CallOptions::default())
+            .await
+    }
+
+    pub async fn call_with(
+        &self,
+        agent: &str,
+        method: &str,
+        argument: &str,
+        options: &CallOptions,
+    ) -> Result<String, EddyError> {
+        call(&self.client, agent, method, argument, options).await
+    }
+
+    pub async fn invoke(&self, function: &str, argument: &str) -> Result<String, EddyError> {
+        let argument = argument.to_owned().into();
+        let answer = self
+            .client
+            .invoke(function, argument, &CallOptions::default())
+            .await?;
+        Ok(String::from_utf8_lossy(&answer.result).into_owned())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Calls `type/key`.
+pub async fn call(
+    client: &Client,
+    agent: &str,
+    method: &str,
+    argument: &str,
+    options: &CallOptions,
+) -> Result<String, EddyError> {
+    let (agent_type, key) = agent.split_once('/').expect("type/key");
+    let answer = client
+        .call(agent_type, key, method, argument.to_owned().into(), options)
+        .await?;
+    Ok(String::from_utf8_lossy(&answer.result).into_owned())
+}
+
+/// Calls with a key until there is an answer, whatever happens to the node meanwhile.
+pub async fn insist(
+    client: &Client,
+    agent: &str,
+    method: &str,
+    argument: &str,
+    key: &str,
+) -> Result<String, EddyError> {
+    let options = CallOptions {
+        idempotency_key: Some(key.to_owned()),
+        timeout: Some(Duration::from_secs(10)),
+        ..CallOptions::default()
+    };
+    loop {
+        match call(client, agent, method, argument, &options).await {
+            Err(error) if error.code.is_retryable() || error.code == ErrorCode::NodeUnreachable => {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+            }
+            answer => return answer,
+        }
+    }
+}
