@@ -1,10 +1,10 @@
 //! Single promises of the store, each by an example.
 
-use crate::any::{agent_at, agents, invocation, method, numbered};
+use crate::any::{agent_at, agents, dedupe_keys, invocation, method, numbered, scopes};
 use crate::model::copy;
-use eddy_core::{Change, MessageId, Record, StoreView, Timer, Value};
+use eddy_core::{Change, DedupeRow, MessageId, Record, StoreView, Timer, Value};
 use eddy_store::{Store, StoreConfig};
-use eddy_types::{AgentId, ErrorCode, Seq, ShardId, Timestamp};
+use eddy_types::{AgentId, Digest, ErrorCode, Seq, ShardId, Timestamp};
 use std::path::{Path, PathBuf};
 
 const SHARD: ShardId = ShardId(0);
@@ -179,6 +179,34 @@ fn what_runs_is_never_swept_and_what_ended_is() {
     let shard = store.shard(SHARD);
     let exists = |id| shard.invocation(MessageId(id)).unwrap().is_some();
     assert_eq!([1, 2, 3].map(exists), [false, true, true]);
+}
+
+#[test]
+fn an_answer_remembered_anew_outlives_its_first_expiry() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (scope, key) = (scopes()[0].clone(), dedupe_keys()[0].clone());
+    let put = |expires| {
+        let (digest, expires) = (Digest::of(b"x"), Timestamp(expires));
+        let row = DedupeRow {
+            digest,
+            outcome: Ok("1".into()),
+            expires,
+        };
+        record(vec![Change::DedupePut {
+            scope: scope.clone(),
+            key: key.clone(),
+            row,
+        }])
+    };
+    store
+        .apply(SHARD, &numbered(1, vec![put(5), put(50)]))
+        .unwrap();
+    let remembered = || store.shard(SHARD).dedupe(&scope, &key).unwrap().is_some();
+    store.sweep_expired(SHARD, Timestamp(10), 9).unwrap();
+    assert!(remembered());
+    store.sweep_expired(SHARD, Timestamp(50), 9).unwrap();
+    assert!(!remembered());
 }
 
 #[test]
