@@ -3,7 +3,7 @@
 
 use crate::record::{DedupeKey, DedupeScope};
 use eddy_types::{Digest, EddyError, ErrorCode};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 #[derive(Debug)]
 struct Join<R> {
@@ -14,13 +14,14 @@ struct Join<R> {
 /// Keys under way.
 #[derive(Debug)]
 pub(crate) struct Joins<R> {
-    under_way: HashMap<(DedupeScope, DedupeKey), Join<R>>,
+    /// In order, so that a stop answers in the same order each time.
+    under_way: BTreeMap<(DedupeScope, DedupeKey), Join<R>>,
 }
 
 impl<R> Default for Joins<R> {
     fn default() -> Self {
         Self {
-            under_way: HashMap::new(),
+            under_way: BTreeMap::new(),
         }
     }
 }
@@ -74,8 +75,8 @@ impl<R> Joins<R> {
 
     /// Everybody who joined something; for a shard that stops.
     pub(crate) fn drain(&mut self) -> Vec<R> {
-        self.under_way
-            .drain()
+        std::mem::take(&mut self.under_way)
+            .into_iter()
             .flat_map(|(_, join)| join.waiters)
             .collect()
     }

@@ -65,6 +65,8 @@ struct Entry {
     record: Seq,
     /// When to look at it again: end of the pause, or of the patience with the receiver.
     wake: Option<Timestamp>,
+    /// Given up, in a record that is not durable yet.
+    buried: bool,
 }
 
 /// The sending side of sends.
@@ -128,6 +130,7 @@ impl Outbox {
             refusals: 0,
             record,
             wake: None,
+            buried: false,
         };
         self.entries.insert(at, entry);
     }
@@ -161,15 +164,40 @@ impl Outbox {
 
     /// A delivery is settled. Answers with the next one of its lane.
     pub(crate) fn settle(&mut self, at: SendAt, durable: Seq, now: Timestamp) -> Option<Delivery> {
+        if self.entries.get(&at)?.buried {
+            return None;
+        }
         let entry = self.remove(at)?;
         self.settled.push(at);
-        let lane = (entry.send.from, entry.send.to);
+        self.start_lane(entry.send, durable, now)
+    }
+
+    /// The delivery at the head of the lane that `send` was in.
+    fn start_lane(&mut self, send: SendRow, durable: Seq, now: Timestamp) -> Option<Delivery> {
+        let lane = (send.from, send.to);
         let next = self.lanes.get(&lane)?.front().copied()?;
         let ready = self
             .entries
             .get(&next)
             .is_some_and(|entry| entry.record <= durable);
         if ready { self.start(next, now) } else { None }
+    }
+
+    /// A send is given up in a record that is not durable yet. It is not delivered any more, but
+    /// the floor must not pass it: the receiver would take it for settled.
+    pub(crate) fn bury(&mut self, at: SendAt) {
+        if let Some(entry) = self.entries.get_mut(&at) {
+            entry.buried = true;
+            if let Some(wake) = entry.wake.take() {
+                self.wakes.remove(&(wake, at));
+            }
+        }
+    }
+
+    /// The record that gave a send up is durable. Answers with the next one of its lane.
+    pub(crate) fn forget(&mut self, at: SendAt, durable: Seq, now: Timestamp) -> Option<Delivery> {
+        let entry = self.remove(at)?;
+        self.start_lane(entry.send, durable, now)
     }
 
     /// A delivery failed.
@@ -180,7 +208,7 @@ impl Outbox {
         retries: RetryPolicy,
         now: Timestamp,
     ) -> Option<Verdict> {
-        let entry = self.entries.get_mut(&at)?;
+        let entry = self.entries.get_mut(&at).filter(|entry| !entry.buried)?;
         entry.attempts += 1;
         let attempts = entry.attempts;
         if attempts >= retries.attempts {
@@ -197,7 +225,7 @@ impl Outbox {
 
     /// The receiver had no room for a delivery: it is tried again until it has.
     pub(crate) fn refused(&mut self, at: SendAt, now: Timestamp) {
-        let Some(entry) = self.entries.get_mut(&at) else {
+        let Some(entry) = self.entries.get_mut(&at).filter(|entry| !entry.buried) else {
             return;
         };
         entry.refusals += 1;

@@ -35,7 +35,7 @@ impl<R> ShardCore<R> {
         out: &mut Vec<Action<R>>,
     ) -> Result<Seq, EddyError> {
         let agent = &message.to;
-        self.check_room(&effects)?;
+        self.check_room(effects.sends.len())?;
         self.check_timers(agent, &effects, view)?;
         let volatile = policy.durability == Durability::None;
         if volatile {
@@ -70,7 +70,9 @@ impl<R> ShardCore<R> {
             return Ok(self.cells.get(agent).map_or(Seq(0), |cell| cell.last));
         }
         let relaxed = policy.durability != Durability::Synced;
-        let appended = self.append(Record { at: now, changes }, relaxed, out);
+        // The source of a send waits for its record whatever the durability.
+        let unhurried = relaxed && !matches!(message.origin, Origin::Send { .. });
+        let appended = self.append(Record { at: now, changes }, unhurried, out);
         let seq = match appended {
             Ok(seq) => seq,
             Err(error) => {
@@ -182,6 +184,10 @@ impl<R> ShardCore<R> {
                         result,
                     });
                 }
+                Gated::Buried(dest, number) => {
+                    let next = self.outbox.forget((dest, number), seq, now);
+                    out.extend(next.map(|delivery| Action::Deliver(Box::new(delivery))));
+                }
                 Gated::Function(start) => out.push(Action::RunFunction(*start)),
                 Gated::Effect(turn, effect) if self.is_running(turn) => {
                     out.push(effect.into_action())
@@ -190,6 +196,7 @@ impl<R> ShardCore<R> {
             }
         }
         self.release_sends(now, out);
+        self.drop_quiet_cells();
     }
 
     /// An append failed. Nothing that depended on it may be told.
@@ -307,9 +314,13 @@ impl<R> ShardCore<R> {
             seq: self.next,
             index: 0,
         };
-        let changes = vec![Change::DeadLetterPut { id, letter }];
-        if self.append(Record { at: now, changes }, false, out).is_ok() {
-            self.settle(at, now, out);
+        // In one record: the send is either on its way or a dead letter, never both or neither.
+        let (dest, number) = at;
+        let done = Change::OutboxDone { dest, seq: number };
+        let changes = vec![Change::DeadLetterPut { id, letter }, done];
+        if let Ok(seq) = self.append(Record { at: now, changes }, false, out) {
+            self.outbox.bury(at);
+            self.gates.hold(seq, Gated::Buried(dest, number));
         }
     }
 
@@ -531,8 +542,8 @@ impl<R> ShardCore<R> {
         }
     }
 
-    pub(super) fn check_room(&self, effects: &Effects) -> Result<(), EddyError> {
-        if !self.outbox.has_room_for(effects.sends.len()) {
+    pub(super) fn check_room(&self, sends: usize) -> Result<(), EddyError> {
+        if !self.outbox.has_room_for(sends) {
             return Err(EddyError::new(
                 ErrorCode::Overloaded,
                 format!("{MAX_OUTBOX} sends of this shard wait for delivery"),

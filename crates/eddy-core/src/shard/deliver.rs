@@ -185,7 +185,12 @@ impl<R> ShardCore<R> {
             }
         };
         match self.joins.join(&scope, &key, digest, reply) {
-            Joined::Waits => {}
+            // It waits for the first one as if it had queued itself.
+            Joined::Waits => {
+                if let Some(caller) = chain.caller {
+                    self.start_probe(caller, to, id, out);
+                }
+            }
             Joined::Mismatch(reply) => {
                 out.push(Action::Reply {
                     to: reply,

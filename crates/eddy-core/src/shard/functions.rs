@@ -325,33 +325,52 @@ impl<R> ShardCore<R> {
         let Some(running) = self.functions.running.remove(&id) else {
             return;
         };
-        let row = running.row(Some(now), Some(outcome.clone()));
-        let mut changes = vec![Change::InvocationPut { id, row }];
-        let staged = self.stage_sends(&Sender::Invocation(id), sends, &mut changes);
-        match self.append(Record { at: now, changes }, false, out) {
-            Ok(seq) => {
-                for (to, just_accepted) in running.waiters {
-                    let outcome = if just_accepted {
-                        accepted()
-                    } else {
-                        outcome.clone()
-                    };
-                    self.reply_after(seq, to, outcome, out);
-                }
+        let (mut outcome, mut recorded) = (outcome, Ok(Seq(0)));
+        for _ in 0..2 {
+            // An error discards what was to be sent.
+            let sends = if outcome.is_ok() { sends.clone() } else { Vec::new() };
+            recorded = self.record_end(id, &running, &outcome, sends, now, out);
+            match &recorded {
+                // What cannot be recorded is the error that a background one ends with: without
+                // an end it would run again at each start of the node.
+                Err(error) if running.background && outcome.is_ok() => outcome = Err(error.clone()),
+                _ => break,
             }
-            Err(error) => {
-                self.unstage(staged);
-                for (to, _) in running.waiters {
-                    out.push(Action::Reply {
-                        to,
-                        outcome: Err(error.clone()),
-                    });
-                }
+        }
+        for (to, just_accepted) in running.waiters {
+            match &recorded {
+                Ok(seq) if just_accepted => self.reply_after(*seq, to, accepted(), out),
+                Ok(seq) => self.reply_after(*seq, to, outcome.clone(), out),
+                Err(error) => out.push(Action::Reply {
+                    to,
+                    outcome: Err(error.clone()),
+                }),
             }
         }
     }
 
+    fn record_end(
+        &mut self,
+        id: MessageId,
+        running: &Running<R>,
+        outcome: &Outcome,
+        sends: Vec<Outgoing>,
+        now: Timestamp,
+        out: &mut Vec<Action<R>>,
+    ) -> Result<Seq, EddyError> {
+        self.check_room(sends.len())?;
+        let row = running.row(Some(now), Some(outcome.clone()));
+        let mut changes = vec![Change::InvocationPut { id, row }];
+        let staged = self.stage_sends(&Sender::Invocation(id), sends, &mut changes);
+        let appended = self.append(Record { at: now, changes }, false, out);
+        if appended.is_err() {
+            self.unstage(staged);
+        }
+        appended
+    }
+
     /// A plain invocation has ended and made sends: they leave, and its reply, when they are durable.
+    /// Those of one that ended with an error do not leave.
     pub fn commit_sends(&mut self, plain: PlainSends<R>, now: Timestamp, out: &mut Vec<Action<R>>) {
         let PlainSends {
             id,
@@ -359,10 +378,18 @@ impl<R> ShardCore<R> {
             outcome,
             reply,
         } = plain;
+        let checked = outcome.and_then(|result| self.check_room(sends.len()).map(|()| result));
+        let Ok(result) = checked else {
+            out.push(Action::Reply {
+                to: reply,
+                outcome: checked,
+            });
+            return;
+        };
         let mut changes = Vec::with_capacity(sends.len());
         let staged = self.stage_sends(&Sender::Invocation(id), sends, &mut changes);
         match self.append(Record { at: now, changes }, false, out) {
-            Ok(seq) => self.reply_after(seq, reply, outcome, out),
+            Ok(seq) => self.reply_after(seq, reply, Ok(result), out),
             Err(error) => {
                 self.unstage(staged);
                 out.push(Action::Reply {

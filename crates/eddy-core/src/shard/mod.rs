@@ -215,6 +215,8 @@ pub struct ShardCore<R> {
     housekeeping: Option<Timestamp>,
     /// Dead letters settled since the start, which the store may still show.
     redriven: BTreeSet<crate::record::DeadLetterId>,
+    /// Idle agents whose last record was not durable when they became so.
+    lingering: VecDeque<(Seq, AgentId)>,
     mutation: Option<Mutation>,
 }
 
@@ -270,6 +272,7 @@ impl<R> ShardCore<R> {
             volatile_bytes: 0,
             housekeeping: None,
             redriven: BTreeSet::new(),
+            lingering: VecDeque::new(),
             mutation,
         };
         core.timers.refill(now, &core.overlay, view)?;
@@ -399,7 +402,9 @@ impl<R> ShardCore<R> {
                 crate::gates::Gated::Effect(_, EffectStart::Call(_, message)) => {
                     waiting.extend(reply_of(*message));
                 }
-                crate::gates::Gated::Settle(..) | crate::gates::Gated::Function(_) => {}
+                crate::gates::Gated::Settle(..)
+                | crate::gates::Gated::Buried(..)
+                | crate::gates::Gated::Function(_) => {}
             }
         }
         let mut cells: Vec<_> = self.cells.drain().collect();
@@ -432,12 +437,24 @@ impl<R> ShardCore<R> {
     }
 
     fn drop_cell_if_idle(&mut self, agent: &AgentId) {
-        let durable = self.durable;
-        let idle = |cell: &Cell<R>| {
-            cell.running.is_none() && cell.queue.is_empty() && cell.last <= durable
+        let Some(cell) = self.cells.get(agent) else {
+            return;
         };
-        if self.cells.get(agent).is_some_and(idle) {
+        if cell.running.is_some() || !cell.queue.is_empty() {
+            return;
+        }
+        if cell.last <= self.durable {
             self.cells.remove(agent);
+        } else {
+            self.lingering.push_back((cell.last, agent.clone()));
+        }
+    }
+
+    /// Forgets idle agents that waited for nothing but their last record.
+    fn drop_quiet_cells(&mut self) {
+        let durable = self.durable;
+        while let Some((_, agent)) = self.lingering.pop_front_if(|(last, _)| *last <= durable) {
+            self.drop_cell_if_idle(&agent);
         }
     }
 

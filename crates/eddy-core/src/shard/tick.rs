@@ -53,6 +53,16 @@ impl<R> ShardCore<R> {
     /// When `tick` has something to do next.
     #[must_use]
     pub fn next_wake(&self) -> Timestamp {
+        let never = Timestamp(u64::MAX);
+        match self.phase {
+            Phase::Open => {}
+            Phase::Draining => {
+                let deadline = self.deadlines.first().map(|(deadline, ..)| *deadline);
+                let due = [deadline, self.housekeeping].into_iter().flatten();
+                return due.min().unwrap_or(never);
+            }
+            Phase::Stopped(_) => return never,
+        }
         let deadline = self.deadlines.first().map(|(deadline, ..)| *deadline);
         [
             deadline,

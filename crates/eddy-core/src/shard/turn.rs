@@ -139,7 +139,11 @@ impl<R> ShardCore<R> {
             }),
         };
         let cell = self.cells.entry(agent).or_default();
-        let gate = cell.last;
+        // A timer's effects are known by the record that set it: they wait for that one, too.
+        let gate = match &message.origin {
+            Origin::Timer { generation, .. } => cell.last.max(*generation),
+            _ => cell.last,
+        };
         cell.running = Some(Running {
             turn,
             message,

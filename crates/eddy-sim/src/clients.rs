@@ -1,0 +1,392 @@
+//! Clients: each does one thing after another, goes away now and then before the answer, and
+//! repeats what has a key until it is answered.
+
+use crate::cast::{Kind, Op, Script, Who, encode};
+use crate::node::{ReplyTo, Run, RunKind, Waiter};
+use crate::plan::Target;
+use crate::world::{Broken, World};
+use bytes::Bytes;
+use eddy_core::{
+    CallChain, DedupeKey, DedupeScope, Effects, FunctionRequest, Message, MessageId, Operation,
+    Origin, Outcome, StoreView,
+};
+use eddy_types::ErrorCode;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Attempts of a client while there are faults.
+const PATIENCE: u32 = 12;
+
+/// What a client knows of its operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Nothing yet.
+    Open,
+    /// It was answered: `result`.
+    Answered,
+    /// It was refused without effect.
+    Failed,
+    /// It may have taken effect or not, or may do so yet.
+    Unknown,
+}
+
+/// One operation of a client, retries included.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientOp {
+    pub(crate) target: Target,
+    pub(crate) script: Script,
+    pub(crate) key: Option<String>,
+    id: MessageId,
+    pub(crate) known: Known,
+    pub(crate) result: Option<Outcome>,
+    pub(crate) started: u32,
+    pub(crate) ended: u32,
+    attempts: u32,
+    echoes: u32,
+}
+
+impl ClientOp {
+    pub(crate) fn background_id(&self) -> Option<MessageId> {
+        (self.target == Target::Background).then_some(self.id)
+    }
+}
+
+/// A client.
+#[derive(Debug, Default)]
+pub(crate) struct Client {
+    pub(crate) op: Option<usize>,
+    outstanding: Vec<ReplyTo>,
+}
+
+/// The count, if it tells one, and the version that an answer tells of.
+pub(crate) fn versions_of(outcome: &Outcome) -> Option<(Option<i64>, i64)> {
+    match outcome {
+        Ok(bytes) => {
+            let text = std::str::from_utf8(bytes).ok()?;
+            let (n, version) = text.strip_prefix('[')?.strip_suffix(']')?.split_once(',')?;
+            Some((Some(n.parse().ok()?), version.parse().ok()?))
+        }
+        Err(error) if error.code == ErrorCode::GuestError => {
+            let (version, _) = error.detail.split_once(": ")?;
+            Some((None, version.parse().ok()?))
+        }
+        Err(_) => None,
+    }
+}
+
+/// Whether a repetition must get the same answer.
+fn is_final(outcome: &Outcome) -> bool {
+    match outcome {
+        Ok(_) => true,
+        Err(error) => error.code == ErrorCode::GuestError,
+    }
+}
+
+impl World {
+    pub(crate) fn client_step(&mut self, client: usize) -> Result<(), Broken> {
+        let Some(op) = self.clients[client].op else {
+            return self.new_op(client);
+        };
+        let waits = !self.clients[client].outstanding.is_empty();
+        let keyed = self.ops[op].key.is_some();
+        match self.ops[op].known {
+            Known::Open if waits => self.while_waiting(client, op, keyed),
+            Known::Open if keyed && (self.settling || self.ops[op].attempts < PATIENCE) => {
+                if self.ops[op].attempts > 200 {
+                    return Err(format!("operation {op} is never answered"));
+                }
+                self.count("retry");
+                self.request(client, op, false)
+            }
+            Known::Open => {
+                self.ops[op].known = Known::Unknown;
+                Ok(())
+            }
+            _ if waits => Ok(()),
+            Known::Answered if keyed && self.ops[op].echoes < 2 && self.dice.chance(300) => {
+                self.ops[op].echoes += 1;
+                let other_body = self.dice.chance(300);
+                self.count(if other_body { "other body" } else { "echo" });
+                self.request(client, op, other_body)
+            }
+            _ => {
+                self.clients[client].op = None;
+                Ok(())
+            }
+        }
+    }
+
+    fn while_waiting(&mut self, client: usize, op: usize, keyed: bool) -> Result<(), Broken> {
+        if self.settling {
+            return Ok(());
+        }
+        if keyed && self.dice.chance(60) {
+            self.count("duplicate");
+            return self.request(client, op, false);
+        }
+        if self.dice.chance(40) {
+            self.count("client went away");
+            for reply in std::mem::take(&mut self.clients[client].outstanding) {
+                if let Some(waiter) = self.node.waiting.get_mut(&reply) {
+                    *waiter = Waiter::Nobody;
+                }
+            }
+            if !keyed {
+                self.ops[op].known = Known::Unknown;
+            }
+        }
+        Ok(())
+    }
+
+    fn new_op(&mut self, client: usize) -> Result<(), Broken> {
+        if self.settling {
+            return Ok(());
+        }
+        let (target, script) = self.plan();
+        let number = self.ops.len();
+        let keyed = !matches!(target, Target::Value(_)) && self.dice.chance(600);
+        let key = keyed.then(|| format!("key{number}"));
+        let scope = match target {
+            Target::Run(who) | Target::Value(who) | Target::Delete(who) => {
+                DedupeScope::Agent(self.cast.id(who).clone())
+            }
+            Target::Function | Target::Background => {
+                DedupeScope::Function(self.cast.function.clone())
+            }
+        };
+        let id = match &key {
+            Some(key) => MessageId::of_key(&scope, key),
+            None => MessageId(self.dice.id()),
+        };
+        self.say(format_args!("client {client} op {number} {target:?} key {keyed} {script:?}"));
+        self.ops.push(ClientOp {
+            target,
+            script,
+            key,
+            id,
+            known: Known::Open,
+            result: None,
+            started: self.step,
+            ended: 0,
+            attempts: 0,
+            echoes: 0,
+        });
+        self.clients[client].op = Some(number);
+        self.count("operation");
+        self.request(client, number, false)
+    }
+
+    fn request(&mut self, client: usize, op: usize, other_body: bool) -> Result<(), Broken> {
+        let reply = self.expect_reply(Waiter::Client { op, other_body });
+        self.clients[client].outstanding.push(reply);
+        self.ops[op].attempts += 1;
+        let wanted = self.ops[op].clone();
+        self.say(format_args!("client {client} op {op} request {reply}"));
+        let mut script = wanted.script.clone();
+        if other_body {
+            script.push(Op::Yield);
+        }
+        match wanted.target {
+            Target::Run(who) => self.request_agent(&wanted, who, &script, reply),
+            Target::Value(who) => self.request_agent(&wanted, who, &[], reply),
+            Target::Delete(who) if other_body => {
+                self.request_agent(&ClientOp { target: Target::Run(who), ..wanted }, who, &[], reply)
+            }
+            Target::Delete(who) => self.request_agent(&wanted, who, &[], reply),
+            Target::Function if wanted.key.is_none() => self.run_plain(&wanted, reply),
+            Target::Function | Target::Background => {
+                self.request_function(&wanted, encode(&script), reply)
+            }
+        }
+    }
+
+    fn request_agent(
+        &mut self,
+        op: &ClientOp,
+        who: Who,
+        script: &[Op],
+        reply: ReplyTo,
+    ) -> Result<(), Broken> {
+        let read_only = matches!(op.target, Target::Value(_));
+        let method = if read_only { &self.cast.value } else { &self.cast.run };
+        let operation = match op.target {
+            Target::Delete(_) => Operation::Delete,
+            _ => Operation::Method {
+                method: method.clone(),
+                argument: encode(script),
+                read_only,
+            },
+        };
+        let deadline = self.dice.chance(500).then(|| self.now.plus(Duration::from_secs(30)));
+        let message = Message {
+            id: op.id,
+            to: self.cast.id(who).clone(),
+            operation,
+            origin: Origin::Request {
+                reply,
+                key: op.key.clone().map(DedupeKey::Client),
+            },
+            deadline,
+            chain: CallChain::root(self.now),
+            retriable: op.key.is_some(),
+        };
+        let (shard, mut out) = (self.cast.shard(who), Vec::new());
+        let view = &self.node.stores[shard];
+        self.node.cores[shard].deliver(message, self.now, view, &mut out);
+        self.carry(shard, out)
+    }
+
+    fn request_function(
+        &mut self,
+        op: &ClientOp,
+        argument: Bytes,
+        reply: ReplyTo,
+    ) -> Result<(), Broken> {
+        let request = FunctionRequest {
+            id: op.id,
+            function: self.cast.function.clone(),
+            argument,
+            key: op.key.clone(),
+            background: op.target == Target::Background,
+            reply,
+            deadline: None,
+            chain: CallChain::root(self.now),
+        };
+        let shard = self.function_shard(op.id);
+        let (view, mut out) = (&self.node.stores[shard], Vec::new());
+        self.node.cores[shard].submit_function(request, self.now, view, &mut out);
+        self.carry(shard, out)
+    }
+
+    fn function_shard(&self, id: MessageId) -> usize {
+        let tenant = &self.cast.function.tenant;
+        usize::from(self.cast.map.shard_of(tenant, &id.to_string()).0)
+    }
+
+    fn run_plain(&mut self, op: &ClientOp, reply: ReplyTo) -> Result<(), Broken> {
+        self.begin(Run {
+            kind: RunKind::Plain { reply },
+            id: op.id,
+            chain: CallChain::root(self.now).through_function(),
+            retriable: false,
+            script: op.script.clone(),
+            place: 0,
+            effects: Effects::default(),
+            calls: Vec::new(),
+            began_at: 0,
+            inner: BTreeMap::new(),
+        })
+    }
+
+    /// An answer arrives for an operation.
+    pub(crate) fn client_reply(
+        &mut self,
+        op: usize,
+        other_body: bool,
+        to: ReplyTo,
+        outcome: Outcome,
+    ) -> Result<(), Broken> {
+        let seen = self.forget_request(to);
+        if self.may_be_lost(op) {
+            // A key answered before its flush may be forgotten by a crash.
+            return self.relaxed_reply(op, seen, outcome);
+        }
+        if other_body {
+            return match is_final(&outcome) {
+                true => Err(format!("operation {op}: its key was used with another body")),
+                false => Ok(()),
+            };
+        }
+        if !is_final(&outcome) {
+            return self.client_refused(op, seen, &outcome);
+        }
+        self.check_durable(op, &outcome)?;
+        let known = &mut self.ops[op];
+        match &known.result {
+            Some(first) if *first != outcome => {
+                return Err(format!("operation {op} gets {outcome:?} after {first:?}"));
+            }
+            None if seen && known.known == Known::Open => {
+                known.result = Some(outcome);
+                known.known = Known::Answered;
+                known.ended = self.step;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the answers to an operation may be undone by a crash that has happened.
+    fn may_be_lost(&self, op: usize) -> bool {
+        let target = self.ops[op].target;
+        let soft = matches!(target, Target::Run(who) if self.cast.kind(who) == Kind::Soft);
+        soft && self.was_disrupted()
+    }
+
+    fn relaxed_reply(&mut self, op: usize, seen: bool, outcome: Outcome) -> Result<(), Broken> {
+        let (op, now) = (&mut self.ops[op], self.step);
+        if seen && op.known == Known::Open && is_final(&outcome) {
+            (op.known, op.result, op.ended) = (Known::Unknown, Some(outcome), now);
+        }
+        Ok(())
+    }
+
+    fn client_refused(&mut self, op: usize, seen: bool, outcome: &Outcome) -> Result<(), Broken> {
+        let code = outcome.as_ref().err().map_or(ErrorCode::GuestError, |error| error.code);
+        if matches!(code, ErrorCode::IdempotencyMismatch | ErrorCode::CallDiverged) {
+            return Err(format!("operation {op} is refused with {code:?}"));
+        }
+        let op = &mut self.ops[op];
+        if op.key.is_none() && seen && op.known == Known::Open {
+            let unclear = matches!(
+                code,
+                ErrorCode::JournalFailed | ErrorCode::ShuttingDown | ErrorCode::StoreFailed
+            );
+            op.known = if unclear { Known::Unknown } else { Known::Failed };
+        }
+        Ok(())
+    }
+
+    fn check_durable(&self, op: usize, outcome: &Outcome) -> Result<(), Broken> {
+        let op = &self.ops[op];
+        let row = || {
+            let shard = self.function_shard(op.id);
+            self.disk.shards[shard].durable.invocation(op.id)
+        };
+        let durable = match op.target {
+            Target::Run(who) | Target::Value(who) => return self.check_answer(who, outcome),
+            Target::Background => matches!(row(), Ok(Some(_))),
+            Target::Function if op.key.is_some() => {
+                matches!(row(), Ok(Some(row)) if row.outcome.is_some())
+            }
+            Target::Function | Target::Delete(_) => true,
+        };
+        if durable {
+            return Ok(());
+        }
+        Err(format!("invocation {} is answered before it is durable", op.id))
+    }
+
+    /// The connection of every request of the present node breaks.
+    pub(crate) fn lose_clients(&mut self) {
+        for (reply, waiter) in std::mem::take(&mut self.node.waiting) {
+            let Waiter::Client { op, .. } = waiter else {
+                continue;
+            };
+            let seen = self.forget_request(reply);
+            let op = &mut self.ops[op];
+            if seen && op.key.is_none() && op.known == Known::Open {
+                op.known = Known::Unknown;
+            }
+        }
+    }
+
+    /// Whether the client still waited for this request.
+    fn forget_request(&mut self, reply: ReplyTo) -> bool {
+        self.clients.iter_mut().any(|client| {
+            let before = client.outstanding.len();
+            client.outstanding.retain(|other| *other != reply);
+            client.outstanding.len() < before
+        })
+    }
+}
