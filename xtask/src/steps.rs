@@ -29,8 +29,6 @@ fn docs() -> Result<()> {
 }
 
 fn tests(filter: &[String]) -> Result<()> {
-    // The tests run the real binary: it is built like them, not by them.
-    run("cargo", &["build", "--locked", "-p", "eddy"])?;
     let filter: Vec<&str> = filter.iter().map(String::as_str).collect();
     if tools::has_nextest() {
         run("cargo", &[&["nextest", "run", "--workspace", "--locked"][..], &filter].concat())?;
