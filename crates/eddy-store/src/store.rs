@@ -35,14 +35,15 @@ impl StoreConfig {
             dir: dir.into(),
             shards: eddy_types::limits::DEFAULT_SHARDS,
             cache_bytes: 64 << 20,
-            memtable_bytes: 32 << 20,
+            memtable_bytes: 16 << 20,
             workers: 2,
         }
     }
 }
 
-/// What is written to disk for fjall's own journal before it flushes memtables to shorten it.
-const FJALL_JOURNAL_BYTES: u64 = 128 << 20;
+/// What fjall keeps of its own journal before it writes memtables to shorten it: as little as it
+/// allows, since all of it is read when the store is opened.
+const FJALL_JOURNAL_BYTES: u64 = 64 << 20;
 
 /// The materialised state of all shards of a node. Cheap to clone.
 ///
