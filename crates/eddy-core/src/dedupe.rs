@@ -76,8 +76,8 @@ impl<R> Joins<R> {
     /// Everybody who joined something; for a shard that stops.
     pub(crate) fn drain(&mut self) -> Vec<R> {
         std::mem::take(&mut self.under_way)
-            .into_iter()
-            .flat_map(|(_, join)| join.waiters)
+            .into_values()
+            .flat_map(|join| join.waiters)
             .collect()
     }
 }

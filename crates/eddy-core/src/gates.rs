@@ -11,8 +11,6 @@ pub(crate) enum Gated<R> {
     Reply(R, Outcome),
     /// A delivery is to be reported to its source.
     Settle(eddy_types::ShardId, u64),
-    /// A send has become a dead letter: the next one of its lane may leave.
-    Buried(eddy_types::ShardId, u64),
     /// A background invocation is to run.
     Function(Box<crate::shard::FunctionStart>),
     /// An immediate effect of a turn is to be started: the turn, and what.

@@ -25,8 +25,10 @@ pub use message::*;
 pub use outbox::{Delivery, DeliveryResult};
 pub use overlay::{Overlay, OverlayRead};
 pub use record::*;
+#[cfg(feature = "mutations")]
+pub use shard::Mutation;
 pub use shard::{
-    Action, FunctionEnd, FunctionRequest, FunctionStart, Mutation, PlainSends, Probe, ShardCore,
-    TurnEnd, TurnPolicy, TurnStart,
+    Action, FunctionEnd, FunctionRequest, FunctionStart, PlainSends, Probe, ShardCore, TurnEnd,
+    TurnPolicy, TurnStart,
 };
 pub use view::*;

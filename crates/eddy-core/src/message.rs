@@ -1,6 +1,6 @@
 //! Messages: what is delivered to an agent, where it came from, and the chain of calls above it.
 
-use crate::record::{DedupeKey, DedupeScope};
+use crate::record::{DedupeKey, DedupeScope, Sender};
 use bytes::Bytes;
 use eddy_types::{AgentId, Digest, MethodName, Seq, ShardId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -225,6 +225,10 @@ pub enum Origin<R> {
         seq: u64,
         /// Every number below this one is settled at the source.
         floor: u64,
+        /// Who sent it.
+        from: Sender,
+        /// Which attempt this is, from 1.
+        attempt: u32,
     },
     /// A timer of the agent itself.
     Timer {

@@ -1,5 +1,6 @@
 //! Sends on their way from this shard. One delivery per (sender, target agent) is in flight at a
-//! time, which keeps their order; a failing one backs off and then becomes a dead letter.
+//! time, which keeps their order; a failing one backs off. The receiver says when it is given up: only
+//! there can it be told from one that took effect (see `shard/letters.rs`).
 
 use crate::record::{SendRow, Sender};
 use eddy_types::limits::{MAX_BACKOFF, MAX_OUTBOX};
@@ -24,6 +25,8 @@ pub struct Delivery {
     pub seq: u64,
     /// Every number below this one is settled.
     pub floor: u64,
+    /// Which attempt this is, from 1, as far as the source remembers.
+    pub attempt: u32,
     /// The send.
     pub send: SendRow,
 }
@@ -31,9 +34,9 @@ pub struct Delivery {
 /// How a delivery ended, as the receiver tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeliveryResult {
-    /// It took effect and is durable there.
+    /// It took effect and is durable there; or it was the last attempt, and the dead letter is.
     Done,
-    /// It failed; it counts as an attempt.
+    /// It failed; it counts as an attempt, and is not the last.
     Failed {
         /// Why.
         error: EddyError,
@@ -42,18 +45,6 @@ pub enum DeliveryResult {
     },
     /// The receiver had no room for it; it does not count.
     Refused(EddyError),
-}
-
-/// What the source does about a failed delivery.
-pub(crate) enum Verdict {
-    /// It will be tried again by itself.
-    Again,
-    /// It is given up.
-    GiveUp {
-        send: SendRow,
-        error: EddyError,
-        attempts: u32,
-    },
 }
 
 #[derive(Debug)]
@@ -65,8 +56,6 @@ struct Entry {
     record: Seq,
     /// When to look at it again: end of the pause, or of the patience with the receiver.
     wake: Option<Timestamp>,
-    /// Given up, in a record that is not durable yet.
-    buried: bool,
 }
 
 /// The sending side of sends.
@@ -130,7 +119,6 @@ impl Outbox {
             refusals: 0,
             record,
             wake: None,
-            buried: false,
         };
         self.entries.insert(at, entry);
     }
@@ -164,17 +152,9 @@ impl Outbox {
 
     /// A delivery is settled. Answers with the next one of its lane.
     pub(crate) fn settle(&mut self, at: SendAt, durable: Seq, now: Timestamp) -> Option<Delivery> {
-        if self.entries.get(&at)?.buried {
-            return None;
-        }
         let entry = self.remove(at)?;
         self.settled.push(at);
-        self.start_lane(entry.send, durable, now)
-    }
-
-    /// The delivery at the head of the lane that `send` was in.
-    fn start_lane(&mut self, send: SendRow, durable: Seq, now: Timestamp) -> Option<Delivery> {
-        let lane = (send.from, send.to);
+        let lane = (entry.send.from, entry.send.to);
         let next = self.lanes.get(&lane)?.front().copied()?;
         let ready = self
             .entries
@@ -183,49 +163,19 @@ impl Outbox {
         if ready { self.start(next, now) } else { None }
     }
 
-    /// A send is given up in a record that is not durable yet. It is not delivered any more, but
-    /// the floor must not pass it: the receiver would take it for settled.
-    pub(crate) fn bury(&mut self, at: SendAt) {
-        if let Some(entry) = self.entries.get_mut(&at) {
-            entry.buried = true;
-            if let Some(wake) = entry.wake.take() {
-                self.wakes.remove(&(wake, at));
-            }
-        }
-    }
-
-    /// The record that gave a send up is durable. Answers with the next one of its lane.
-    pub(crate) fn forget(&mut self, at: SendAt, durable: Seq, now: Timestamp) -> Option<Delivery> {
-        let entry = self.remove(at)?;
-        self.start_lane(entry.send, durable, now)
-    }
-
-    /// A delivery failed.
-    pub(crate) fn fail(
-        &mut self,
-        at: SendAt,
-        error: EddyError,
-        retries: RetryPolicy,
-        now: Timestamp,
-    ) -> Option<Verdict> {
-        let entry = self.entries.get_mut(&at).filter(|entry| !entry.buried)?;
+    /// A delivery failed: it is tried again after a pause.
+    pub(crate) fn fail(&mut self, at: SendAt, retries: RetryPolicy, now: Timestamp) {
+        let Some(entry) = self.entries.get_mut(&at) else {
+            return;
+        };
         entry.attempts += 1;
-        let attempts = entry.attempts;
-        if attempts >= retries.attempts {
-            let send = entry.send.clone();
-            return Some(Verdict::GiveUp {
-                send,
-                error,
-                attempts,
-            });
-        }
-        self.sleep(at, now.plus(retries.pause_after(attempts)));
-        Some(Verdict::Again)
+        let pause = retries.pause_after(entry.attempts);
+        self.sleep(at, now.plus(pause));
     }
 
     /// The receiver had no room for a delivery: it is tried again until it has.
     pub(crate) fn refused(&mut self, at: SendAt, now: Timestamp) {
-        let Some(entry) = self.entries.get_mut(&at).filter(|entry| !entry.buried) else {
+        let Some(entry) = self.entries.get_mut(&at) else {
             return;
         };
         entry.refusals += 1;
@@ -274,12 +224,14 @@ impl Outbox {
             .range((dest, 0)..)
             .next()
             .map_or(seq, |((_, lowest), _)| *lowest);
-        let send = self.entries.get(&at)?.send.clone();
+        let entry = self.entries.get(&at)?;
+        let (send, attempt) = (entry.send.clone(), entry.attempts + 1);
         Some(Delivery {
             source: self.source,
             dest,
             seq,
             floor: floor.min(seq),
+            attempt,
             send,
         })
     }

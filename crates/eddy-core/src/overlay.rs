@@ -246,14 +246,13 @@ impl Overlay {
                     self.dedupe.remove(&at);
                 }
             }
-            Change::InvocationPut { id, .. } => {
+            Change::InvocationPut { id, .. }
                 if self
                     .invocations
                     .get(id)
-                    .is_some_and(|(newest, _)| *newest == seq)
-                {
-                    self.invocations.remove(id);
-                }
+                    .is_some_and(|(newest, _)| *newest == seq) =>
+            {
+                self.invocations.remove(id);
             }
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! Carries out the actions of the shards, and checks at that moment that what leaves may leave.
 
+use crate::answers::versions_of;
 use crate::cast::{Kind, decode};
-use crate::clients::versions_of;
 use crate::node::{Append, Parcel, ReplyTo, Run, RunKind, Waiter};
 use crate::world::{Broken, World};
 use eddy_core::{
@@ -70,9 +70,11 @@ impl World {
     fn start_turn(&mut self, start: TurnStart) -> Result<(), Broken> {
         let who = self.cast.who(&start.agent);
         self.say(format_args!("run {} {:?}", start.agent, start.turn));
-        let busy = self.node.runs.values().any(|run| {
-            matches!(run.kind, RunKind::Turn { who: other, .. } if other == who)
-        });
+        let busy = self
+            .node
+            .runs
+            .values()
+            .any(|run| matches!(run.kind, RunKind::Turn { who: other, .. } if other == who));
         if busy {
             return Err(format!("two turns of {} at once", start.agent));
         }
@@ -97,12 +99,18 @@ impl World {
     }
 
     fn start_function(&mut self, shard: usize, start: FunctionStart) -> Result<(), Broken> {
-        self.say(format_args!("run function {} attempt {}", start.id, start.attempt));
+        self.say(format_args!(
+            "run function {} attempt {}",
+            start.id, start.attempt
+        ));
         if start.attempt > 1 {
             self.count("function retried");
         }
         let row = self.disk.shards[shard].durable.invocation(start.id);
-        let background = self.ops.iter().any(|op| op.background_id() == Some(start.id));
+        let background = self
+            .ops
+            .iter()
+            .any(|op| op.background_id() == Some(start.id));
         if background && !matches!(row, Ok(Some(_))) {
             return Err(format!("{} runs before it is durable", start.id));
         }
@@ -132,9 +140,15 @@ impl World {
         let RunKind::Turn { turn, who, .. } = caller.kind else {
             return Err("a function waits at a gate".to_owned());
         };
-        let (target, script) = caller.inner.remove(&slot).expect("the slot was just filled");
+        let (target, script) = caller
+            .inner
+            .remove(&slot)
+            .expect("the slot was just filled");
         let (began_at, retriable) = (caller.began_at, caller.retriable);
-        let chain = caller.chain.under(self.cast.id(who), turn).through_function();
+        let chain = caller
+            .chain
+            .under(self.cast.id(who), turn)
+            .through_function();
         self.check_version(who, began_at, "an invocation")?;
         self.say(format_args!("invoke {id} for run {parent}"));
         let run = Run {
@@ -198,9 +212,11 @@ impl World {
         let Some(caller) = message.chain.caller else {
             return Ok(());
         };
-        let run = self.node.runs.values().find(
-            |run| matches!(run.kind, RunKind::Turn { turn, .. } if turn == caller),
-        );
+        let run = self
+            .node
+            .runs
+            .values()
+            .find(|run| matches!(run.kind, RunKind::Turn { turn, .. } if turn == caller));
         let Some(run) = run else {
             return Err(format!("{} leaves after its turn has ended", message.id));
         };

@@ -42,11 +42,25 @@ pub(crate) enum Op {
     /// Count up by one. Each tag takes effect at most once in the whole run.
     Inc { tag: u64 },
     /// Send money away.
-    Move { to: Who, amount: i64, tag: u64, poison: bool },
+    Move {
+        to: Who,
+        amount: i64,
+        tag: u64,
+        poison: bool,
+    },
     /// Money arrives: the `n`-th from this sender.
-    Take { from: Who, n: i64, amount: i64, tag: u64, poison: bool },
+    Take {
+        from: Who,
+        n: i64,
+        amount: i64,
+        tag: u64,
+        poison: bool,
+    },
     /// Call others, all at once, and wait. With `catch`, a failed call does not end the turn.
-    Call { calls: Vec<(Who, Vec<Op>)>, catch: bool },
+    Call {
+        calls: Vec<(Who, Vec<Op>)>,
+        catch: bool,
+    },
     /// Call another and do not wait.
     Start { to: Who, script: Vec<Op> },
     /// Invoke a function that calls another, and wait.
@@ -54,7 +68,12 @@ pub(crate) enum Op {
     /// Send a script to another.
     Send { to: Who, script: Vec<Op> },
     /// Set a timer (replacing one of that name) that runs a script.
-    Set { name: u8, delay: u64, tag: u64, script: Vec<Op> },
+    Set {
+        name: u8,
+        delay: u64,
+        tag: u64,
+        script: Vec<Op>,
+    },
     /// Cancel a timer.
     Cancel { name: u8 },
     /// The timer fires.

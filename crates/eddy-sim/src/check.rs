@@ -29,7 +29,9 @@ impl World {
         }
         for (shard, disk) in self.disk.shards.iter().enumerate() {
             if self.node.stores[shard] != disk.durable {
-                return Err(format!("the store of shard {shard} differs from its journal's replay"));
+                return Err(format!(
+                    "the store of shard {shard} differs from its journal's replay"
+                ));
             }
         }
         self.disk.check_owners()
@@ -84,9 +86,17 @@ impl World {
     /// agent is noticed by the guest; here, one that happens to two.
     fn tags(&self) -> Result<BTreeSet<u64>, Broken> {
         let mut tags = BTreeSet::new();
-        for (agent, _) in self.cast.agents.iter().filter(|(_, kind)| *kind != Kind::Register) {
+        for (agent, _) in self
+            .cast
+            .agents
+            .iter()
+            .filter(|(_, kind)| *kind != Kind::Register)
+        {
             for (key, _) in self.disk.states(&self.cast, agent, "tag/")? {
-                let tag = key.trim_start_matches("tag/").parse().expect("guests write numbers");
+                let tag = key
+                    .trim_start_matches("tag/")
+                    .parse()
+                    .expect("guests write numbers");
                 if !tags.insert(tag) {
                     return Err(format!("effect {tag} happened to two agents"));
                 }
@@ -124,13 +134,21 @@ impl World {
             }
             Target::Background if need == Need::Once => {
                 let id = op.background_id().expect("it is one");
-                let mut rows = self.disk.shards.iter().map(|disk| disk.durable.invocation(id));
+                let mut rows = self
+                    .disk
+                    .shards
+                    .iter()
+                    .map(|disk| disk.durable.invocation(id));
                 let row = rows.find_map(|row| row.ok().flatten());
                 let outcome = row.and_then(|row| row.outcome);
                 let Some(outcome) = outcome else {
                     return Err(format!("accepted invocation {id} has not ended"));
                 };
-                need = if outcome.is_ok() { Need::Once } else { Need::Never };
+                need = if outcome.is_ok() {
+                    Need::Once
+                } else {
+                    Need::Never
+                };
             }
             _ => {}
         }
@@ -149,7 +167,9 @@ impl World {
                     .values()
                     .any(|letter| letter.to == *agent && letter.timer.as_ref() == Some(&name));
                 if !buried {
-                    return Err(format!("timer {name} of {agent}, effect {tag}, never fired"));
+                    return Err(format!(
+                        "timer {name} of {agent}, effect {tag}, never fired"
+                    ));
                 }
             }
         }
@@ -158,7 +178,12 @@ impl World {
 
     /// Each agent counted its effects and nothing else.
     fn check_counts(&self) -> Result<(), Broken> {
-        for (agent, _) in self.cast.agents.iter().filter(|(_, kind)| *kind != Kind::Register) {
+        for (agent, _) in self
+            .cast
+            .agents
+            .iter()
+            .filter(|(_, kind)| *kind != Kind::Register)
+        {
             let tags = self.disk.states(&self.cast, agent, "tag/")?.len() as i64;
             let n = self.disk.state(&self.cast, agent, "n")?.unwrap_or(0);
             if n != tags {
@@ -202,7 +227,11 @@ fn collect(script: &[Op], need: Need, counted: bool, needs: &mut BTreeMap<u64, N
                 needs.insert(*tag + 1, need);
             }
             Op::Call { calls, catch } => {
-                let below = if *catch { Need::AtMostOnce } else { need.below() };
+                let below = if *catch {
+                    Need::AtMostOnce
+                } else {
+                    need.below()
+                };
                 for (_, script) in calls {
                     collect(script, below, true, needs);
                 }
@@ -211,7 +240,11 @@ fn collect(script: &[Op], need: Need, counted: bool, needs: &mut BTreeMap<u64, N
             Op::Start { script, .. } => collect(script, Need::AtMostOnce, true, needs),
             Op::Send { script, .. } => collect(script, need, true, needs),
             Op::Set { tag, script, .. } => {
-                let may = if need == Need::Never { need } else { Need::AtMostOnce };
+                let may = if need == Need::Never {
+                    need
+                } else {
+                    Need::AtMostOnce
+                };
                 if counted {
                     needs.insert(*tag, may);
                 }

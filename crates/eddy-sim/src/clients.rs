@@ -1,16 +1,15 @@
 //! Clients: each does one thing after another, goes away now and then before the answer, and
 //! repeats what has a key until it is answered.
 
-use crate::cast::{Kind, Op, Script, Who, encode};
+use crate::cast::{Op, Script, Who, encode};
 use crate::node::{ReplyTo, Run, RunKind, Waiter};
 use crate::plan::Target;
 use crate::world::{Broken, World};
 use bytes::Bytes;
 use eddy_core::{
     CallChain, DedupeKey, DedupeScope, Effects, FunctionRequest, Message, MessageId, Operation,
-    Origin, Outcome, StoreView,
+    Origin, Outcome,
 };
-use eddy_types::ErrorCode;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -36,7 +35,7 @@ pub(crate) struct ClientOp {
     pub(crate) target: Target,
     pub(crate) script: Script,
     pub(crate) key: Option<String>,
-    id: MessageId,
+    pub(crate) id: MessageId,
     pub(crate) known: Known,
     pub(crate) result: Option<Outcome>,
     pub(crate) started: u32,
@@ -55,31 +54,7 @@ impl ClientOp {
 #[derive(Debug, Default)]
 pub(crate) struct Client {
     pub(crate) op: Option<usize>,
-    outstanding: Vec<ReplyTo>,
-}
-
-/// The count, if it tells one, and the version that an answer tells of.
-pub(crate) fn versions_of(outcome: &Outcome) -> Option<(Option<i64>, i64)> {
-    match outcome {
-        Ok(bytes) => {
-            let text = std::str::from_utf8(bytes).ok()?;
-            let (n, version) = text.strip_prefix('[')?.strip_suffix(']')?.split_once(',')?;
-            Some((Some(n.parse().ok()?), version.parse().ok()?))
-        }
-        Err(error) if error.code == ErrorCode::GuestError => {
-            let (version, _) = error.detail.split_once(": ")?;
-            Some((None, version.parse().ok()?))
-        }
-        Err(_) => None,
-    }
-}
-
-/// Whether a repetition must get the same answer.
-fn is_final(outcome: &Outcome) -> bool {
-    match outcome {
-        Ok(_) => true,
-        Err(error) => error.code == ErrorCode::GuestError,
-    }
+    pub(crate) outstanding: Vec<ReplyTo>,
 }
 
 impl World {
@@ -158,7 +133,9 @@ impl World {
             Some(key) => MessageId::of_key(&scope, key),
             None => MessageId(self.dice.id()),
         };
-        self.say(format_args!("client {client} op {number} {target:?} key {keyed} {script:?}"));
+        self.say(format_args!(
+            "client {client} op {number} {target:?} key {keyed} {script:?}"
+        ));
         self.ops.push(ClientOp {
             target,
             script,
@@ -189,9 +166,15 @@ impl World {
         match wanted.target {
             Target::Run(who) => self.request_agent(&wanted, who, &script, reply),
             Target::Value(who) => self.request_agent(&wanted, who, &[], reply),
-            Target::Delete(who) if other_body => {
-                self.request_agent(&ClientOp { target: Target::Run(who), ..wanted }, who, &[], reply)
-            }
+            Target::Delete(who) if other_body => self.request_agent(
+                &ClientOp {
+                    target: Target::Run(who),
+                    ..wanted
+                },
+                who,
+                &[],
+                reply,
+            ),
             Target::Delete(who) => self.request_agent(&wanted, who, &[], reply),
             Target::Function if wanted.key.is_none() => self.run_plain(&wanted, reply),
             Target::Function | Target::Background => {
@@ -208,7 +191,11 @@ impl World {
         reply: ReplyTo,
     ) -> Result<(), Broken> {
         let read_only = matches!(op.target, Target::Value(_));
-        let method = if read_only { &self.cast.value } else { &self.cast.run };
+        let method = if read_only {
+            &self.cast.value
+        } else {
+            &self.cast.run
+        };
         let operation = match op.target {
             Target::Delete(_) => Operation::Delete,
             _ => Operation::Method {
@@ -217,7 +204,10 @@ impl World {
                 read_only,
             },
         };
-        let deadline = self.dice.chance(500).then(|| self.now.plus(Duration::from_secs(30)));
+        let deadline = self
+            .dice
+            .chance(500)
+            .then(|| self.now.plus(Duration::from_secs(30)));
         let message = Message {
             id: op.id,
             to: self.cast.id(who).clone(),
@@ -258,7 +248,7 @@ impl World {
         self.carry(shard, out)
     }
 
-    fn function_shard(&self, id: MessageId) -> usize {
+    pub(crate) fn function_shard(&self, id: MessageId) -> usize {
         let tenant = &self.cast.function.tenant;
         usize::from(self.cast.map.shard_of(tenant, &id.to_string()).0)
     }
@@ -275,118 +265,6 @@ impl World {
             calls: Vec::new(),
             began_at: 0,
             inner: BTreeMap::new(),
-        })
-    }
-
-    /// An answer arrives for an operation.
-    pub(crate) fn client_reply(
-        &mut self,
-        op: usize,
-        other_body: bool,
-        to: ReplyTo,
-        outcome: Outcome,
-    ) -> Result<(), Broken> {
-        let seen = self.forget_request(to);
-        if self.may_be_lost(op) {
-            // A key answered before its flush may be forgotten by a crash.
-            return self.relaxed_reply(op, seen, outcome);
-        }
-        if other_body {
-            return match is_final(&outcome) {
-                true => Err(format!("operation {op}: its key was used with another body")),
-                false => Ok(()),
-            };
-        }
-        if !is_final(&outcome) {
-            return self.client_refused(op, seen, &outcome);
-        }
-        self.check_durable(op, &outcome)?;
-        let known = &mut self.ops[op];
-        match &known.result {
-            Some(first) if *first != outcome => {
-                return Err(format!("operation {op} gets {outcome:?} after {first:?}"));
-            }
-            None if seen && known.known == Known::Open => {
-                known.result = Some(outcome);
-                known.known = Known::Answered;
-                known.ended = self.step;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Whether the answers to an operation may be undone by a crash that has happened.
-    fn may_be_lost(&self, op: usize) -> bool {
-        let target = self.ops[op].target;
-        let soft = matches!(target, Target::Run(who) if self.cast.kind(who) == Kind::Soft);
-        soft && self.was_disrupted()
-    }
-
-    fn relaxed_reply(&mut self, op: usize, seen: bool, outcome: Outcome) -> Result<(), Broken> {
-        let (op, now) = (&mut self.ops[op], self.step);
-        if seen && op.known == Known::Open && is_final(&outcome) {
-            (op.known, op.result, op.ended) = (Known::Unknown, Some(outcome), now);
-        }
-        Ok(())
-    }
-
-    fn client_refused(&mut self, op: usize, seen: bool, outcome: &Outcome) -> Result<(), Broken> {
-        let code = outcome.as_ref().err().map_or(ErrorCode::GuestError, |error| error.code);
-        if matches!(code, ErrorCode::IdempotencyMismatch | ErrorCode::CallDiverged) {
-            return Err(format!("operation {op} is refused with {code:?}"));
-        }
-        let op = &mut self.ops[op];
-        if op.key.is_none() && seen && op.known == Known::Open {
-            let unclear = matches!(
-                code,
-                ErrorCode::JournalFailed | ErrorCode::ShuttingDown | ErrorCode::StoreFailed
-            );
-            op.known = if unclear { Known::Unknown } else { Known::Failed };
-        }
-        Ok(())
-    }
-
-    fn check_durable(&self, op: usize, outcome: &Outcome) -> Result<(), Broken> {
-        let op = &self.ops[op];
-        let row = || {
-            let shard = self.function_shard(op.id);
-            self.disk.shards[shard].durable.invocation(op.id)
-        };
-        let durable = match op.target {
-            Target::Run(who) | Target::Value(who) => return self.check_answer(who, outcome),
-            Target::Background => matches!(row(), Ok(Some(_))),
-            Target::Function if op.key.is_some() => {
-                matches!(row(), Ok(Some(row)) if row.outcome.is_some())
-            }
-            Target::Function | Target::Delete(_) => true,
-        };
-        if durable {
-            return Ok(());
-        }
-        Err(format!("invocation {} is answered before it is durable", op.id))
-    }
-
-    /// The connection of every request of the present node breaks.
-    pub(crate) fn lose_clients(&mut self) {
-        for (reply, waiter) in std::mem::take(&mut self.node.waiting) {
-            let Waiter::Client { op, .. } = waiter else {
-                continue;
-            };
-            let seen = self.forget_request(reply);
-            let op = &mut self.ops[op];
-            if seen && op.key.is_none() && op.known == Known::Open {
-                op.known = Known::Unknown;
-            }
-        }
-    }
-
-    /// Whether the client still waited for this request.
-    fn forget_request(&mut self, reply: ReplyTo) -> bool {
-        self.clients.iter_mut().any(|client| {
-            let before = client.outstanding.len();
-            client.outstanding.retain(|other| *other != reply);
-            client.outstanding.len() < before
         })
     }
 }

@@ -154,10 +154,7 @@ impl Disk {
                 .outbox()
                 .map_err(|error| format!("{error:?}"))?;
             for (dest, seq, send) in outbox {
-                if !self
-                    .received
-                    .contains(&(ShardId(source as u16), dest, seq))
-                {
+                if !self.received.contains(&(ShardId(source as u16), dest, seq)) {
                     total += amount(&send)?;
                 }
             }

@@ -5,9 +5,9 @@ use crate::carry::Actions;
 use crate::disk::epoch_record;
 use crate::node::{Append, Node};
 use crate::world::{Broken, World};
+use eddy_core::model::MemoryStore;
 use eddy_core::{Action, Mutation, ShardCore};
 use eddy_types::{EddyError, ErrorCode, Seq, ShardId};
-use eddy_core::model::MemoryStore;
 use std::collections::BTreeSet;
 
 impl World {
@@ -33,7 +33,8 @@ impl World {
             let (id, map) = (ShardId(shard as u16), self.cast.map);
             let core =
                 ShardCore::open_mutated(id, map, last, self.now, store, self.mutation, &mut out);
-            node.cores.push(core.map_err(|error| format!("open: {error:?}"))?);
+            node.cores
+                .push(core.map_err(|error| format!("open: {error:?}"))?);
             first.push(out);
         }
         node.stores = stores;
@@ -59,7 +60,9 @@ impl World {
             }
         }
         let replay = self.disk.records(shard, store.applied());
-        store.apply(&replay).map_err(|error| format!("replay: {error:?}"))
+        store
+            .apply(&replay)
+            .map_err(|error| format!("replay: {error:?}"))
     }
 
     /// Everything in memory is gone; of what was being written, a part is there.

@@ -1,7 +1,8 @@
 //! Whether what clients of one agent saw could have happened one after another (linearizability).
 
+use crate::answers::versions_of;
 use crate::cast::Op;
-use crate::clients::{ClientOp, Known, versions_of};
+use crate::clients::{ClientOp, Known};
 use crate::plan::Target;
 use std::collections::HashSet;
 
@@ -29,11 +30,17 @@ struct Event {
 
 /// Whether it counts up, perhaps by more than one.
 fn counts(op: &ClientOp) -> bool {
-    op.script.iter().any(|op| matches!(op, Op::Inc { .. } | Op::Move { .. }))
+    op.script
+        .iter()
+        .any(|op| matches!(op, Op::Inc { .. } | Op::Move { .. }))
 }
 
 fn event(op: &ClientOp) -> Option<Event> {
-    let count = op.result.as_ref().and_then(versions_of).and_then(|(n, _)| n);
+    let count = op
+        .result
+        .as_ref()
+        .and_then(versions_of)
+        .and_then(|(n, _)| n);
     let seen = match (op.target, op.known) {
         (_, Known::Failed) => return None,
         (Target::Value(_), _) => Seen::Read(count?),
@@ -58,13 +65,14 @@ fn event(op: &ClientOp) -> Option<Event> {
 /// A count that only ever goes up, also by others than clients. Its operations have an
 /// order by count; it must agree with the order in time.
 pub(crate) fn check_counter(ops: &[&ClientOp]) -> Result<(), String> {
-    let events: Vec<Event> = ops
-        .iter()
-        .filter_map(|op| event(op))
-        .collect();
+    let events: Vec<Event> = ops.iter().filter_map(|op| event(op)).collect();
     for (place, first) in events.iter().enumerate() {
         for second in &events[place + 1..] {
-            let (first, second) = if first.end < second.end { (first, second) } else { (second, first) };
+            let (first, second) = if first.end < second.end {
+                (first, second)
+            } else {
+                (second, first)
+            };
             check_pair(first, second)?;
         }
     }

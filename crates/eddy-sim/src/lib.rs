@@ -11,17 +11,19 @@
 //! | `node.rs` | one incarnation of the node: all that a crash loses |
 //! | `world.rs`, `schedule.rs`, `settle.rs` | the run: steps, which one comes next, the quiet end |
 //! | `carry.rs` | carries out what the shards ask for, and checks that it may leave |
-//! | `guest.rs` | runs guests |
+//! | `guest.rs`, `state.rs`, `ended.rs` | runs guests; their own state; how they end |
 //! | `faults.rs` | crashes, take-overs, failed flushes, restarts |
-//! | `clients.rs`, `plan.rs` | clients; what they ask for |
+//! | `clients.rs`, `plan.rs`, `answers.rs` | clients; what they ask for; what they hear |
 //! | `check.rs`, `history.rs` | what must hold at the end |
 
+mod answers;
 mod carry;
 mod cast;
 mod check;
 mod clients;
 mod dice;
 mod disk;
+mod ended;
 mod faults;
 mod guest;
 mod history;
@@ -30,6 +32,7 @@ mod node;
 mod plan;
 mod schedule;
 mod settle;
+mod state;
 mod world;
 
 pub use eddy_core::Mutation;
@@ -88,6 +91,8 @@ pub struct Violation {
     pub what: String,
     /// The last lines of the log.
     pub tail: String,
+    /// All of it.
+    pub log: Vec<u8>,
 }
 
 impl fmt::Display for Violation {
@@ -97,6 +102,7 @@ impl fmt::Display for Violation {
             step,
             what,
             tail,
+            log: _,
         } = self;
         write!(
             f,

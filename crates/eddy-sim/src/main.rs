@@ -32,7 +32,8 @@ fn main() -> ExitCode {
                 }
             }
             Err(violation) if wanted.count.is_none() => {
-                println!("{violation}");
+                let _ = std::io::stdout().write_all(&violation.log);
+                println!("step {}: {}", violation.step, violation.what);
                 return ExitCode::FAILURE;
             }
             Err(violation) => {
@@ -42,7 +43,11 @@ fn main() -> ExitCode {
         }
     }
     println!("{counters:#?}\n{failed} seeds failed");
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Wanted, String> {
@@ -60,7 +65,8 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Wanted, String> {
             "--from" => wanted.from = number()?,
             "--count" => wanted.count = Some(number()?),
             "--steps" => {
-                wanted.options.steps = u32::try_from(number()?).map_err(|error| error.to_string())?;
+                wanted.options.steps =
+                    u32::try_from(number()?).map_err(|error| error.to_string())?;
             }
             "--mutation" => wanted.options.mutation = Some(mutation(args.next())?),
             seed => wanted.from = seed.parse().map_err(|_| format!("{seed} is not a seed"))?,
@@ -71,6 +77,10 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Wanted, String> {
 
 fn mutation(name: Option<String>) -> Result<Mutation, String> {
     let name = name.unwrap_or_default();
-    let known = eddy_sim::MUTATIONS.iter().find(|known| format!("{known:?}") == name);
-    known.copied().ok_or(format!("one of {:?}, not {name:?}", eddy_sim::MUTATIONS))
+    let known = eddy_sim::MUTATIONS
+        .iter()
+        .find(|known| format!("{known:?}") == name);
+    known
+        .copied()
+        .ok_or(format!("one of {:?}, not {name:?}", eddy_sim::MUTATIONS))
 }

@@ -47,12 +47,23 @@ impl World {
             Some(2) => script.push(Op::Throw),
             Some(3) => script.extend(self.chain(2)),
             Some(4) => {
-                let calls = (0..2).map(|_| (self.any(Kind::Counter), vec![self.inc()])).collect();
-                script.extend([Op::Yield, Op::Call { calls, catch: self.dice.chance(500) }]);
+                let calls = (0..2)
+                    .map(|_| (self.any(Kind::Counter), vec![self.inc()]))
+                    .collect();
+                script.extend([
+                    Op::Yield,
+                    Op::Call {
+                        calls,
+                        catch: self.dice.chance(500),
+                    },
+                ]);
             }
             Some(5) => {
                 let to = self.any(Kind::Counter);
-                let start = Op::Start { to, script: vec![self.inc()] };
+                let start = Op::Start {
+                    to,
+                    script: vec![self.inc()],
+                };
                 script.extend([start, Op::Yield]);
             }
             Some(6) => {
@@ -61,7 +72,9 @@ impl World {
                 script.extend([Op::Yield, Op::Invoke { to, script: inner }]);
             }
             Some(7) => script.push(self.timer(Kind::Counter)),
-            Some(8) => script.push(Op::Cancel { name: self.dice.below(2) as u8 }),
+            Some(8) => script.push(Op::Cancel {
+                name: self.dice.below(2) as u8,
+            }),
             Some(9) => {
                 let to = self.any(Kind::Counter);
                 let mut sent = vec![self.inc()];
@@ -84,15 +97,24 @@ impl World {
         } else if self.dice.chance(150) {
             script.clear(); // a query
         }
-        let call = Op::Call { calls: vec![(to, script)], catch: self.dice.chance(400) };
+        let call = Op::Call {
+            calls: vec![(to, script)],
+            catch: self.dice.chance(400),
+        };
         vec![Op::Yield, call]
     }
 
     fn timer(&mut self, callee: Kind) -> Op {
         let (tag, to) = (self.tag(), self.any(callee));
         let script = match self.dice.below(3) {
-            0 => vec![Op::Call { calls: vec![(to, vec![self.inc()])], catch: true }],
-            1 => vec![Op::Send { to, script: vec![self.inc()] }],
+            0 => vec![Op::Call {
+                calls: vec![(to, vec![self.inc()])],
+                catch: true,
+            }],
+            1 => vec![Op::Send {
+                to,
+                script: vec![self.inc()],
+            }],
             _ => Vec::new(),
         };
         Op::Set {
@@ -104,12 +126,21 @@ impl World {
     }
 
     fn movement(&mut self) -> Op {
-        let kind = if self.dice.chance(300) { Kind::Soft } else { Kind::Account };
+        let kind = if self.dice.chance(300) {
+            Kind::Soft
+        } else {
+            Kind::Account
+        };
         let (to, amount) = (self.any(kind), self.dice.between(1, 20) as i64);
         let tag = self.tag();
         // The tag of its arrival.
         let _ = self.tag();
-        Op::Move { to, amount, tag, poison: self.dice.chance(200) }
+        Op::Move {
+            to,
+            amount,
+            tag,
+            poison: self.dice.chance(200),
+        }
     }
 
     fn plan_money(&mut self) -> (Target, Script) {
@@ -142,12 +173,18 @@ impl World {
             0 => (Target::Delete(who), Vec::new()),
             1 | 2 => (Target::Value(who), Vec::new()),
             3 => (Target::Run(who), vec![self.inc(), Op::Throw]),
-            4 => (Target::Run(who), vec![self.inc(), Op::Set {
-                name: 0,
-                delay: 100,
-                tag: self.tag(),
-                script: vec![Op::Cancel { name: 1 }],
-            }]),
+            4 => (
+                Target::Run(who),
+                vec![
+                    self.inc(),
+                    Op::Set {
+                        name: 0,
+                        delay: 100,
+                        tag: self.tag(),
+                        script: vec![Op::Cancel { name: 1 }],
+                    },
+                ],
+            ),
             _ => (Target::Run(who), vec![self.inc()]),
         }
     }
@@ -157,15 +194,25 @@ impl World {
         for _ in 0..self.dice.between(1, 2) {
             let to = self.any(Kind::Counter);
             script.push(match self.dice.below(3) {
-                0 => Op::Call { calls: vec![(to, vec![self.inc()])], catch: true },
+                0 => Op::Call {
+                    calls: vec![(to, vec![self.inc()])],
+                    catch: true,
+                },
                 1 => Op::Yield,
-                _ => Op::Send { to, script: vec![self.inc()] },
+                _ => Op::Send {
+                    to,
+                    script: vec![self.inc()],
+                },
             });
         }
         if self.dice.chance(120) {
             script.push(Op::Throw);
         }
-        let target = if self.dice.chance(500) { Target::Background } else { Target::Function };
+        let target = if self.dice.chance(500) {
+            Target::Background
+        } else {
+            Target::Function
+        };
         (target, script)
     }
 }

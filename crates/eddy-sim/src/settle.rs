@@ -86,7 +86,10 @@ impl World {
                 ("running", core.running()),
                 ("uncommitted", core.uncommitted() as usize),
                 ("timers", timers),
-                ("invocations", store.unfinished_invocations().map_err(broken)?.len()),
+                (
+                    "invocations",
+                    store.unfinished_invocations().map_err(broken)?.len(),
+                ),
                 ("poisoned", self.poisoned(shard)?.len()),
             ];
             for (what, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
@@ -132,7 +135,10 @@ impl World {
         outcome: Outcome,
     ) -> Result<(), Broken> {
         if let Err(error) = &outcome
-            && matches!(error.code, ErrorCode::CallDiverged | ErrorCode::IdempotencyMismatch)
+            && matches!(
+                error.code,
+                ErrorCode::CallDiverged | ErrorCode::IdempotencyMismatch
+            )
         {
             return Err(format!("a call of run {id} is refused: {error:?}"));
         }

@@ -83,12 +83,13 @@ impl World {
         }
     }
 
-    pub(crate) fn violation(&self, seed: u64, what: Broken) -> Violation {
+    pub(crate) fn violation(self, seed: u64, what: Broken) -> Violation {
         Violation {
             seed,
             step: self.step,
             what,
             tail: self.log.tail(80),
+            log: self.log.into_bytes(),
         }
     }
 

@@ -8,8 +8,7 @@ use crate::message::{Message, Origin};
 use crate::outbox::DeliveryResult;
 use crate::overlay::OverlayRead;
 use crate::record::{
-    Change, DeadLetter, DeadLetterId, DedupeKey, DedupeRow, DedupeScope, Outcome, Record, SendRow,
-    Sender, Timer, Value,
+    Change, DedupeKey, DedupeRow, DedupeScope, Outcome, Record, SendRow, Sender, Timer, Value,
 };
 use crate::view::StoreView;
 use eddy_types::limits::{IDEMPOTENCY_WINDOW, MAX_OUTBOX, MAX_OVERLAY_BYTES, MAX_TIMERS_PER_AGENT};
@@ -184,10 +183,6 @@ impl<R> ShardCore<R> {
                         result,
                     });
                 }
-                Gated::Buried(dest, number) => {
-                    let next = self.outbox.forget((dest, number), seq, now);
-                    out.extend(next.map(|delivery| Action::Deliver(Box::new(delivery))));
-                }
                 Gated::Function(start) => out.push(Action::RunFunction(*start)),
                 Gated::Effect(turn, effect) if self.is_running(turn) => {
                     out.push(effect.into_action())
@@ -250,17 +245,7 @@ impl<R> ShardCore<R> {
         match result {
             DeliveryResult::Done => self.settle(at, now, out),
             DeliveryResult::Refused(_) => self.outbox.refused(at, now),
-            DeliveryResult::Failed { error, retries } => {
-                use crate::outbox::Verdict;
-                if let Some(Verdict::GiveUp {
-                    send,
-                    error,
-                    attempts,
-                }) = self.outbox.fail(at, error, retries, now)
-                {
-                    self.bury_send(at, send, error, attempts, now, out);
-                }
-            }
+            DeliveryResult::Failed { retries, .. } => self.outbox.fail(at, retries, now),
         }
     }
 
@@ -288,132 +273,6 @@ impl<R> ShardCore<R> {
                 true,
                 out,
             );
-        }
-    }
-
-    fn bury_send(
-        &mut self,
-        at: (ShardId, u64),
-        send: SendRow,
-        error: EddyError,
-        attempts: u32,
-        now: Timestamp,
-        out: &mut Vec<Action<R>>,
-    ) {
-        let letter = DeadLetter {
-            from: send.from,
-            to: send.to,
-            method: send.method,
-            argument: send.argument,
-            timer: None,
-            error,
-            attempts,
-            at: now,
-        };
-        let id = DeadLetterId {
-            seq: self.next,
-            index: 0,
-        };
-        // In one record: the send is either on its way or a dead letter, never both or neither.
-        let (dest, number) = at;
-        let done = Change::OutboxDone { dest, seq: number };
-        let changes = vec![Change::DeadLetterPut { id, letter }, done];
-        if let Ok(seq) = self.append(Record { at: now, changes }, false, out) {
-            self.outbox.bury(at);
-            self.gates.hold(seq, Gated::Buried(dest, number));
-        }
-    }
-
-    pub(super) fn bury_timer(
-        &mut self,
-        message: &Message<R>,
-        name: String,
-        error: EddyError,
-        attempts: u32,
-        now: Timestamp,
-        out: &mut Vec<Action<R>>,
-    ) {
-        let crate::message::Operation::Method {
-            method, argument, ..
-        } = &message.operation
-        else {
-            return;
-        };
-        let agent = &message.to;
-        let letter = DeadLetter {
-            from: Sender::Agent(agent.clone()),
-            to: agent.clone(),
-            method: method.clone(),
-            argument: argument.clone(),
-            timer: Some(name.clone()),
-            error,
-            attempts,
-            at: now,
-        };
-        let id = DeadLetterId {
-            seq: self.next,
-            index: 0,
-        };
-        let changes = vec![
-            Change::DeadLetterPut { id, letter },
-            Change::TimerDelete {
-                agent: agent.clone(),
-                name,
-            },
-        ];
-        let _ = self.append(Record { at: now, changes }, false, out);
-    }
-
-    /// Sends a dead letter again, or forgets it. `reply` is answered once that is durable.
-    pub fn settle_dead_letter<V: StoreView + ?Sized>(
-        &mut self,
-        id: DeadLetterId,
-        redrive: bool,
-        reply: R,
-        now: Timestamp,
-        view: &V,
-        out: &mut Vec<Action<R>>,
-    ) {
-        let letter = match view.dead_letter(id) {
-            Ok(Some(letter)) if self.redriven.insert(id) => letter,
-            Ok(_) => {
-                let error =
-                    EddyError::new(ErrorCode::UnknownDeadLetter, "there is no such dead letter");
-                out.push(Action::Reply {
-                    to: reply,
-                    outcome: Err(error),
-                });
-                return;
-            }
-            Err(error) => {
-                out.push(Action::Reply {
-                    to: reply,
-                    outcome: Err(error),
-                });
-                return;
-            }
-        };
-        let mut changes = vec![Change::DeadLetterDelete { id }];
-        if redrive {
-            let send = SendRow {
-                from: letter.from,
-                to: letter.to,
-                method: letter.method,
-                argument: letter.argument,
-            };
-            let dest = self.map.shard_of_agent(&send.to);
-            let seq = self.outbox.allocate(dest);
-            changes.push(Change::OutboxPut { dest, seq, send });
-        }
-        match self.append(Record { at: now, changes }, false, out) {
-            Ok(seq) => self.reply_after(seq, reply, Ok(bytes::Bytes::from_static(b"null")), out),
-            Err(error) => {
-                self.redriven.remove(&id);
-                out.push(Action::Reply {
-                    to: reply,
-                    outcome: Err(error),
-                });
-            }
         }
     }
 
@@ -449,7 +308,7 @@ impl<R> ShardCore<R> {
     }
 
     /// What the origin of a message needs to be remembered by.
-    fn origin_changes(
+    pub(super) fn origin_changes(
         &self,
         message: &Message<R>,
         outcome: &Outcome,
@@ -463,7 +322,9 @@ impl<R> ShardCore<R> {
             Origin::Request { key: Some(key), .. } => {
                 changes.push(self.answered_key(message, key.clone(), outcome, now));
             }
-            Origin::Send { source, seq, floor } => {
+            Origin::Send {
+                source, seq, floor, ..
+            } => {
                 changes.push(Change::InboxMark {
                     source: *source,
                     seq: *seq,

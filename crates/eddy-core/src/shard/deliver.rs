@@ -1,7 +1,7 @@
 //! Messages come in: duplicates are answered or joined, cycles and full mailboxes refused, the
 //! rest waits its turn.
 
-use super::{Action, Cell, Mutation, Phase, Queued, ShardCore, shutting_down};
+use super::{Action, Mutation, Phase, Queued, ShardCore, shutting_down};
 use crate::dedupe::{Joined, mismatch};
 use crate::inbox::Seen;
 use crate::message::{CallChain, Message, MessageId, Operation, Origin};
@@ -39,6 +39,7 @@ impl<R> ShardCore<R> {
             source,
             seq,
             floor,
+            attempt,
             send,
             ..
         } = delivery;
@@ -64,7 +65,13 @@ impl<R> ShardCore<R> {
                 argument: send.argument,
                 read_only: false,
             },
-            origin: Origin::Send { source, seq, floor },
+            origin: Origin::Send {
+                source,
+                seq,
+                floor,
+                from: send.from,
+                attempt,
+            },
             deadline: None,
             chain: CallChain::root(now),
             retriable: true,
@@ -259,10 +266,7 @@ impl<R> ShardCore<R> {
         self.next_number += 1;
         let number = self.next_number;
         let deadline = message.deadline;
-        let cell = self
-            .cells
-            .entry(agent.clone())
-            .or_insert_with(Cell::default);
+        let cell = self.cells.entry(agent.clone()).or_default();
         let busy = cell.running.is_some();
         cell.queue.push_back(Queued { number, message });
         self.waiting += 1;

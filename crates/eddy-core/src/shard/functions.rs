@@ -328,7 +328,11 @@ impl<R> ShardCore<R> {
         let (mut outcome, mut recorded) = (outcome, Ok(Seq(0)));
         for _ in 0..2 {
             // An error discards what was to be sent.
-            let sends = if outcome.is_ok() { sends.clone() } else { Vec::new() };
+            let sends = if outcome.is_ok() {
+                sends.clone()
+            } else {
+                Vec::new()
+            };
             recorded = self.record_end(id, &running, &outcome, sends, now, out);
             match &recorded {
                 // What cannot be recorded is the error that a background one ends with: without

@@ -7,6 +7,7 @@
 //! | `deliver.rs` | messages come in: duplicates, cycles, limits, mailboxes |
 //! | `turn.rs` | turns start, start immediate effects, and end |
 //! | `commit.rs` | records are built, appended, become durable, are applied |
+//! | `letters.rs` | deliveries that are given up, and what people do about them |
 //! | `functions.rs` | invocations of functions that are durable or that send |
 //! | `deadlock.rs` | probes along blocked calls |
 //! | `tick.rs` | time passes: timers, pauses, deadlines, housekeeping |
@@ -15,6 +16,7 @@ mod commit;
 mod deadlock;
 mod deliver;
 mod functions;
+mod letters;
 mod tick;
 mod turn;
 
@@ -123,6 +125,10 @@ pub(crate) enum EffectStart<R> {
 
 /// A rule that the simulator can break on purpose, to show that it would notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "mutations"),
+    allow(dead_code, reason = "only the simulator breaks rules")
+)]
 pub enum Mutation {
     /// Replies leave when the turn ends.
     ReplyBeforeCommit,
@@ -231,11 +237,24 @@ impl<R> ShardCore<R> {
         view: &V,
         out: &mut Vec<Action<R>>,
     ) -> Result<Self, EddyError> {
-        Self::open_mutated(shard, map, last, now, view, None, out)
+        Self::open_with(shard, map, last, now, view, None, out)
     }
 
     /// [`Self::open`] with one rule broken.
+    #[cfg(feature = "mutations")]
     pub fn open_mutated<V: StoreView + ?Sized>(
+        shard: ShardId,
+        map: ShardMap,
+        last: Seq,
+        now: Timestamp,
+        view: &V,
+        mutation: Option<Mutation>,
+        out: &mut Vec<Action<R>>,
+    ) -> Result<Self, EddyError> {
+        Self::open_with(shard, map, last, now, view, mutation, out)
+    }
+
+    fn open_with<V: StoreView + ?Sized>(
         shard: ShardId,
         map: ShardMap,
         last: Seq,
@@ -402,9 +421,7 @@ impl<R> ShardCore<R> {
                 crate::gates::Gated::Effect(_, EffectStart::Call(_, message)) => {
                     waiting.extend(reply_of(*message));
                 }
-                crate::gates::Gated::Settle(..)
-                | crate::gates::Gated::Buried(..)
-                | crate::gates::Gated::Function(_) => {}
+                crate::gates::Gated::Settle(..) | crate::gates::Gated::Function(_) => {}
             }
         }
         let mut cells: Vec<_> = self.cells.drain().collect();

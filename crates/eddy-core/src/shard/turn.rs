@@ -393,9 +393,21 @@ impl<R> ShardCore<R> {
         let message = running.message;
         match &message.origin {
             Origin::Request { .. } => self.reply_to(message, running.gate, Err(error), out),
-            Origin::Send { source, seq, .. } => {
+            Origin::Send {
+                source,
+                seq,
+                attempt,
+                ..
+            } => {
+                let counts = counts_as_attempt(&error);
+                if counts
+                    && *attempt >= policy.retries.attempts
+                    && self.bury_send(&message, &error, now, out)
+                {
+                    return;
+                }
                 self.inbox.dropped(*source, *seq);
-                let result = if counts_as_attempt(&error) {
+                let result = if counts {
                     DeliveryResult::Failed {
                         error,
                         retries: policy.retries,

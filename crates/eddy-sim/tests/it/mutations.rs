@@ -18,5 +18,8 @@ fn every_mutation_is_caught() {
             None => missed.push(mutation),
         }
     }
-    assert!(missed.is_empty(), "not noticed within {WITHIN} seeds: {missed:?}");
+    assert!(
+        missed.is_empty(),
+        "not noticed within {WITHIN} seeds: {missed:?}"
+    );
 }

@@ -18,7 +18,11 @@ fn same_seed_same_log() {
         assert_eq!(logs[0].log_hash, logs[1].log_hash);
     }
     let hashes: std::collections::BTreeSet<u64> = (0..5)
-        .map(|seed| run(seed, &Options::default()).expect("the seed holds").log_hash)
+        .map(|seed| {
+            run(seed, &Options::default())
+                .expect("the seed holds")
+                .log_hash
+        })
         .collect();
     assert_eq!(hashes.len(), 5, "different seeds must differ");
 }
@@ -51,7 +55,10 @@ const MUST_HAPPEN: &[&str] = &[
 
 #[test]
 fn ten_thousand_seeds_hold() {
-    let (from, count) = (setting("EDDY_SIM_FROM", 0), setting("EDDY_SIM_SEEDS", 10_000));
+    let (from, count) = (
+        setting("EDDY_SIM_FROM", 0),
+        setting("EDDY_SIM_SEEDS", 10_000),
+    );
     let next = AtomicU64::new(from);
     let (violations, totals) = (Mutex::new(Vec::new()), Mutex::new(BTreeMap::new()));
     let work = || {
@@ -69,12 +76,19 @@ fn ten_thousand_seeds_hold() {
                     }
                 }
                 Err(violation) => {
-                    violations.lock().expect("nobody panics with it").push(violation);
+                    violations
+                        .lock()
+                        .expect("nobody panics with it")
+                        .push(violation);
                 }
             }
         }
         for (what, times) in own {
-            *totals.lock().expect("nobody panics with it").entry(what).or_insert(0) += times;
+            *totals
+                .lock()
+                .expect("nobody panics with it")
+                .entry(what)
+                .or_insert(0) += times;
         }
     };
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -83,7 +97,11 @@ fn ten_thousand_seeds_hold() {
             scope.spawn(work);
         }
     });
-    if let Some(violation) = violations.into_inner().expect("nobody panics with it").first() {
+    if let Some(violation) = violations
+        .into_inner()
+        .expect("nobody panics with it")
+        .first()
+    {
         panic!("{violation}");
     }
     let totals = totals.into_inner().expect("nobody panics with it");
