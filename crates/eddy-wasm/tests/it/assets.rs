@@ -1,4 +1,4 @@
-//! The committed guest is what its sources make. `EDDY_RECORD=1` (guests/bench-guest/build.sh)
+//! The committed guests are what their sources make. `EDDY_RECORD=1` (guests/bench-guest/build.sh)
 //! records the sources after a build.
 
 use eddy_types::Digest;
@@ -43,6 +43,48 @@ fn digest_of_sources() -> Digest {
         .flat_map(|(name, content)| [name.as_bytes(), content])
         .collect();
     Digest::of_parts(&parts)
+}
+
+/// As guests/js-runtime/tools/sources prints it: the digest of the lines of `sha256sum`.
+fn digest_of_runtime() -> Digest {
+    let root = root();
+    let guest = root.join("guests/js-runtime");
+    let mut files: Vec<PathBuf> = ["Cargo.toml", "Cargo.lock", "build.sh"]
+        .iter()
+        .map(|name| guest.join(name))
+        .collect();
+    files_in(&guest.join("src"), &mut files);
+    files_in(&root.join("wit"), &mut files);
+    let mut named: Vec<(String, PathBuf)> = files
+        .into_iter()
+        .map(|path| {
+            let name = path.strip_prefix(&root).expect("below the root");
+            (name.to_string_lossy().into_owned(), path)
+        })
+        .collect();
+    named.sort();
+    let lines: String = named
+        .iter()
+        .map(|(name, path)| {
+            format!(
+                "{}  {name}\n",
+                Digest::of(&fs::read(path).expect("a readable source"))
+            )
+        })
+        .collect();
+    Digest::of(lines.as_bytes())
+}
+
+#[test]
+fn the_javascript_runtime_is_built_from_its_sources() {
+    let recorded = root().join("crates/eddy-wasm/assets/js-runtime.sources.sha256");
+    let text = fs::read_to_string(&recorded).expect("the record is there");
+    let sources = digest_of_runtime().to_string();
+    assert_eq!(
+        text.trim(),
+        sources,
+        "run guests/js-runtime/build.sh: its sources changed"
+    );
 }
 
 #[test]
