@@ -22,9 +22,12 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) async fn start() -> Self {
         let data = tempfile::tempdir().expect("a temporary folder");
-        let node = Node::start(NodeConfig::new(data.path()))
-            .await
-            .expect("the node starts");
+        // Each instance reserves address space, and tests run side by side.
+        let config = NodeConfig {
+            max_instances: 4,
+            ..NodeConfig::new(data.path())
+        };
+        let node = Node::start(config).await.expect("the node starts");
         let any = "127.0.0.1:0".parse().expect("an address");
         let server = Server::bind(any, node.clone()).await.expect("a free port");
         let address = server.local_addr().expect("it is bound");
