@@ -24,7 +24,7 @@ where
     Make: Fn(usize) -> Setup,
     Setup: Future<Output = Result<Client>>,
     Client: FnMut() -> Op + Send + 'static,
-    Op: Future<Output = Result<()>> + Send,
+    Op: Future<Output = Result<()>> + Send + 'static,
 {
     let mut ready = Vec::with_capacity(clients);
     for client in 0..clients {
@@ -49,7 +49,7 @@ where
 async fn one_client<Client, Op>(mut client: Client, until: Instant) -> Result<Histogram<u64>>
 where
     Client: FnMut() -> Op + Send,
-    Op: Future<Output = Result<()>> + Send,
+    Op: Future<Output = Result<()>> + Send + 'static,
 {
     let mut times = histogram()?;
     loop {

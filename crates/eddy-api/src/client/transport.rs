@@ -36,6 +36,8 @@ pub(super) fn base_url(text: &str) -> Result<Url, EddyError> {
 }
 
 pub(super) fn http_client(base: &Url) -> Result<reqwest::Client, EddyError> {
+    // Another part of the process may have chosen a provider already; either will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_WITHIN)
         .tcp_nodelay(true)

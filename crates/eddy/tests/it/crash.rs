@@ -2,7 +2,7 @@
 //! flushed: everything acknowledged is there, nothing twice, and no money is lost or made.
 
 use crate::node::{Node, Setup, bench_guest, insist};
-use eddy_api::client::Client;
+use eddy_api::Client;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
@@ -45,13 +45,8 @@ async fn crash_run(fault: &str, kills: usize, seed: u64) -> Result<(), String> {
     let client = node.client.clone();
     for agent in 0..AGENTS {
         let argument = format!(r#"{{"amount":{START_BALANCE}}}"#);
-        let opened = insist(
-            &client,
-            &name(agent),
-            "deposit",
-            &argument,
-            &format!("open-{agent}"),
-        );
+        let (who, key) = (name(agent), format!("open-{agent}"));
+        let opened = insist(&client, &who, "deposit", &argument, &key);
         opened.await.map_err(|error| error.to_string())?;
     }
     let told = Arc::new(Told {

@@ -1,7 +1,7 @@
 //! What outlives a turn: keys, sends, timers, background invocations.
 
 use crate::node::{Node, Setup, bench_guest};
-use eddy_api::client::CallOptions;
+use eddy_api::CallOptions;
 use eddy_types::ErrorCode;
 use std::time::Duration;
 

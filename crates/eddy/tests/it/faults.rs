@@ -2,7 +2,7 @@
 //! keep being served, and nothing acknowledged is lost.
 
 use crate::node::{Node, Setup, bench_guest};
-use eddy_api::client::CallOptions;
+use eddy_api::CallOptions;
 use eddy_types::{EddyError, ErrorCode};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

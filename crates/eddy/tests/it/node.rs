@@ -1,6 +1,6 @@
 //! A real node: the binary as a process of its own, with the means to end it in any way.
 
-use eddy_api::client::{CallOptions, Client};
+use eddy_api::{CallOptions, Client};
 use eddy_types::{EddyError, ErrorCode};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! The README's tour and the shop, with the real binary.
 
 use crate::node::{Node, Setup, insist};
-use eddy_api::client::CallOptions;
+use eddy_api::CallOptions;
 use eddy_types::ErrorCode;
 use std::path::Path;
 use std::process::Command;
