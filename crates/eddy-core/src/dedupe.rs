@@ -1,8 +1,9 @@
 //! Requests with a key that are waiting or running, and the duplicates that joined them. Answered
 //! ones are in the overlay and the store.
 
+use crate::message::{Message, MessageId};
 use crate::record::{DedupeKey, DedupeScope};
-use eddy_types::{Digest, EddyError, ErrorCode};
+use eddy_types::{AgentId, Digest, EddyError, ErrorCode};
 use std::collections::BTreeMap;
 
 #[derive(Debug)]
@@ -28,40 +29,41 @@ impl<R> Default for Joins<R> {
 
 /// What to do with a keyed request.
 pub(crate) enum Joined<R> {
-    /// It is the first of its key: run it, then call `finish`.
-    First(R),
-    /// It waits for the first one.
-    Waits,
+    /// It is the first of its key.
+    First(Message<R>),
+    /// It waits for the first one: for whose sake, and for which message.
+    Waits(AgentId, MessageId),
     /// The key belongs to another request.
-    Mismatch(R),
+    Mismatch(Message<R>),
 }
 
 impl<R> Joins<R> {
+    /// Lets a request wait for the one under way with its key, if there is one.
     pub(crate) fn join(
         &mut self,
         scope: &DedupeScope,
         key: &DedupeKey,
         digest: Digest,
-        reply: R,
+        message: Message<R>,
     ) -> Joined<R> {
-        let at = (scope.clone(), key.clone());
-        match self.under_way.get_mut(&at) {
-            Some(join) if join.digest == digest => {
-                join.waiters.push(reply);
-                Joined::Waits
-            }
-            Some(_) => Joined::Mismatch(reply),
-            None => {
-                self.under_way.insert(
-                    at,
-                    Join {
-                        digest,
-                        waiters: Vec::new(),
-                    },
-                );
-                Joined::First(reply)
-            }
+        let Some(join) = self.under_way.get_mut(&(scope.clone(), key.clone())) else {
+            return Joined::First(message);
+        };
+        if join.digest != digest {
+            return Joined::Mismatch(message);
         }
+        let (to, id) = (message.to.clone(), message.id);
+        join.waiters.extend(message.waiter());
+        Joined::Waits(to, id)
+    }
+
+    /// The first request of a key is taken on; `finish` is to be called when it has ended.
+    pub(crate) fn begin(&mut self, scope: DedupeScope, key: DedupeKey, digest: Digest) {
+        let waiters = Vec::new();
+        let first = self
+            .under_way
+            .insert((scope, key), Join { digest, waiters });
+        debug_assert!(first.is_none(), "a key is begun once");
     }
 
     /// The request has ended; answers with those who joined it.

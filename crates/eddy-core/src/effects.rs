@@ -6,8 +6,8 @@ use crate::record::Value;
 use crate::view::StoreView;
 use bytes::Bytes;
 use eddy_types::limits::{
-    MAX_PAGE, MAX_RECORD_BYTES, MAX_SENDS_PER_TURN, MAX_STATE_KEY_BYTES, MAX_TIMER_DELAY,
-    MAX_VALUE_BYTES,
+    MAX_PAGE, MAX_PAYLOAD_BYTES, MAX_RECORD_BYTES, MAX_SENDS_PER_TURN, MAX_STATE_KEY_BYTES,
+    MAX_TIMER_DELAY, MAX_VALUE_BYTES,
 };
 use eddy_types::{AgentId, EddyError, ErrorCode, MethodName, Timestamp};
 use std::collections::BTreeMap;
@@ -70,15 +70,18 @@ impl Effects {
                 "Split it over several keys and turns, or keep it outside and store a reference.",
             ));
         }
-        self.grow(key.len() + value.len())?;
-        self.writes.insert(key.to_owned(), Some(value));
+        let old = self.writes.get(key).map_or(0, |old| write_bytes(key, old));
+        let value = Some(value);
+        self.grow(write_bytes(key, &value), old)?;
+        self.writes.insert(key.to_owned(), value);
         Ok(())
     }
 
     /// Buffers a removal.
     pub fn delete(&mut self, key: &str) -> Result<(), EddyError> {
         check_key(key)?;
-        self.grow(key.len())?;
+        let old = self.writes.get(key).map_or(0, |old| write_bytes(key, old));
+        self.grow(write_bytes(key, &None), old)?;
         self.writes.insert(key.to_owned(), None);
         Ok(())
     }
@@ -92,7 +95,8 @@ impl Effects {
             )
             .hint("Send to an agent that fans out in several turns."));
         }
-        self.grow(send.argument.len())?;
+        check_argument(&send.argument)?;
+        self.grow(CHANGE_BYTES + send.argument.len(), 0)?;
         self.sends.push(send);
         Ok(())
     }
@@ -107,6 +111,7 @@ impl Effects {
         argument: Bytes,
     ) -> Result<(), EddyError> {
         check_key(name)?;
+        check_argument(&argument)?;
         if delay > MAX_TIMER_DELAY {
             return Err(EddyError::new(
                 ErrorCode::LimitExceeded,
@@ -116,29 +121,35 @@ impl Effects {
                 ),
             ));
         }
-        self.grow(name.len() + argument.len())?;
-        let timer = TimerRequest {
+        let timer = Some(TimerRequest {
             at: now.plus(delay),
             method,
             argument,
-        };
-        self.timers.insert(name.to_owned(), Some(timer));
-        Ok(())
+        });
+        self.put_timer(name, timer)
     }
 
     /// Buffers the cancellation of a timer.
     pub fn cancel_timer(&mut self, name: &str) -> Result<(), EddyError> {
         check_key(name)?;
-        self.grow(name.len())?;
-        self.timers.insert(name.to_owned(), None);
+        self.put_timer(name, None)
+    }
+
+    fn put_timer(&mut self, name: &str, timer: Option<TimerRequest>) -> Result<(), EddyError> {
+        let old = self.timers.get(name);
+        let old = old.map_or(0, |old| timer_bytes(name, old));
+        self.grow(timer_bytes(name, &timer), old)?;
+        self.timers.insert(name.to_owned(), timer);
         Ok(())
     }
 
     // Bounds the memory a turn may hold; the record's own limit is checked when it is encoded.
-    fn grow(&mut self, by: usize) -> Result<(), EddyError> {
+    fn grow(&mut self, by: usize, replaced: usize) -> Result<(), EddyError> {
         const SLACK: usize = 4;
-        self.bytes += by;
-        if self.bytes > SLACK * MAX_RECORD_BYTES {
+        let bytes = self.bytes + by - replaced;
+        if by <= replaced || bytes <= SLACK * MAX_RECORD_BYTES {
+            self.bytes = bytes;
+        } else {
             return Err(EddyError::new(
                 ErrorCode::RecordTooLarge,
                 format!("the turn's changes exceed {MAX_RECORD_BYTES} bytes by far"),
@@ -147,6 +158,32 @@ impl Effects {
         }
         Ok(())
     }
+}
+
+/// What a change takes in memory beside its key and content; at most four times what it takes in
+/// a record.
+const CHANGE_BYTES: usize = 32;
+
+fn write_bytes(key: &str, value: &Option<Value>) -> usize {
+    CHANGE_BYTES + key.len() + value.as_ref().map_or(0, Value::len)
+}
+
+fn timer_bytes(name: &str, timer: &Option<TimerRequest>) -> usize {
+    CHANGE_BYTES + name.len() + timer.as_ref().map_or(0, |timer| timer.argument.len())
+}
+
+fn check_argument(argument: &Bytes) -> Result<(), EddyError> {
+    if argument.len() <= MAX_PAYLOAD_BYTES {
+        return Ok(());
+    }
+    Err(EddyError::new(
+        ErrorCode::PayloadTooLarge,
+        format!(
+            "the argument has {} bytes; the limit is {MAX_PAYLOAD_BYTES}",
+            argument.len()
+        ),
+    )
+    .hint("Send a reference to large data instead of the data."))
 }
 
 fn check_key(key: &str) -> Result<(), EddyError> {
@@ -202,7 +239,9 @@ impl<V: StoreView + ?Sized> TurnReads<'_, V> {
     ) -> Result<Vec<(String, Value)>, EddyError> {
         let limit = limit.min(MAX_PAGE);
         let mut newer = match self.volatile {
+            // Each of the turn's own removals hides one entry at most.
             Some(volatile) => bounded(volatile, prefix, after)
+                .take(limit.saturating_add(self.effects.writes.len()))
                 .map(|(key, value)| (key.clone(), Some(value.clone())))
                 .collect(),
             None => self.overlay.state_range(self.agent, prefix, after),

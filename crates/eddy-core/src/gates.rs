@@ -1,7 +1,8 @@
 //! The output gate: what depends on a turn waits here until the turn's record is durable.
 
+use crate::outbox::DeliveryResult;
 use crate::record::Outcome;
-use eddy_types::Seq;
+use eddy_types::{Seq, ShardId};
 use std::collections::BTreeMap;
 
 /// Something that waits for durability.
@@ -9,8 +10,8 @@ use std::collections::BTreeMap;
 pub(crate) enum Gated<R> {
     /// A reply.
     Reply(R, Outcome),
-    /// A delivery is to be reported to its source.
-    Settle(eddy_types::ShardId, u64),
+    /// The end of a delivery is to be reported to its source.
+    Settle(ShardId, u64, DeliveryResult),
     /// A background invocation is to run.
     Function(Box<crate::shard::FunctionStart>),
     /// An immediate effect of a turn is to be started: the turn, and what.

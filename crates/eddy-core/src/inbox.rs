@@ -2,8 +2,8 @@
 //! only below the floor, the lowest number that the source has not settled.
 
 use crate::view::InboxRow;
-use eddy_types::{Seq, ShardId};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use eddy_types::ShardId;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl InboxRow {
     /// Whether this number has taken effect or is settled otherwise.
@@ -39,7 +39,7 @@ pub(crate) enum Seen {
 pub(crate) struct Inbox {
     rows: BTreeMap<ShardId, InboxRow>,
     waiting: BTreeSet<(ShardId, u64)>,
-    committing: HashMap<(ShardId, u64), Seq>,
+    committing: BTreeSet<(ShardId, u64)>,
 }
 
 impl Inbox {
@@ -52,7 +52,7 @@ impl Inbox {
 
     pub(crate) fn seen(&self, source: ShardId, seq: u64) -> Seen {
         let at = (source, seq);
-        if self.waiting.contains(&at) || self.committing.contains_key(&at) {
+        if self.waiting.contains(&at) || self.committing.contains(&at) {
             return Seen::UnderWay;
         }
         match self.rows.get(&source) {
@@ -66,20 +66,16 @@ impl Inbox {
         self.waiting.insert((source, seq));
     }
 
-    /// A delivery left the mailbox without effect and may come again.
-    pub(crate) fn dropped(&mut self, source: ShardId, seq: u64) {
+    /// A delivery took effect in a record that is not durable yet.
+    pub(crate) fn committed(&mut self, source: ShardId, seq: u64, floor: u64) {
         self.waiting.remove(&(source, seq));
-    }
-
-    /// A delivery took effect in the record `at`.
-    pub(crate) fn committed(&mut self, source: ShardId, seq: u64, floor: u64, at: Seq) {
-        self.waiting.remove(&(source, seq));
-        self.committing.insert((source, seq), at);
+        self.committing.insert((source, seq));
         self.rows.entry(source).or_default().mark(seq, floor);
     }
 
-    /// The record of a delivery is durable.
-    pub(crate) fn settled(&mut self, source: ShardId, seq: u64) {
+    /// A delivery is over: its record is durable, or it had no effect and may come again.
+    pub(crate) fn ended(&mut self, source: ShardId, seq: u64) {
+        self.waiting.remove(&(source, seq));
         self.committing.remove(&(source, seq));
     }
 }

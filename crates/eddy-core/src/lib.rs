@@ -19,6 +19,7 @@ mod record;
 mod shard;
 mod timers;
 mod view;
+mod volatile;
 
 pub use effects::{Effects, Outgoing, TimerRequest, TurnReads};
 pub use message::*;

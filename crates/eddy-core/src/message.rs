@@ -160,6 +160,16 @@ pub struct Message<R> {
     pub retriable: bool,
 }
 
+impl<R> Message<R> {
+    /// Who waits for the reply.
+    pub(crate) fn waiter(self) -> Option<R> {
+        match self.origin {
+            Origin::Request { reply, .. } => Some(reply),
+            Origin::Send { .. } | Origin::Timer { .. } => None,
+        }
+    }
+}
+
 /// What a message asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {

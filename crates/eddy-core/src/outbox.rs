@@ -11,6 +11,9 @@ use std::time::Duration;
 /// A send is given to the receiver again when nothing was heard of it for so long.
 const RESEND_AFTER: Duration = Duration::from_secs(30);
 
+/// Settled sends that one record tells of at most.
+const NEWS_PER_RECORD: usize = 4096;
+
 /// Address of a send: its destination and its number among the sends from here to there.
 pub(crate) type SendAt = (ShardId, u64);
 
@@ -98,7 +101,7 @@ impl Outbox {
     }
 
     pub(crate) fn has_room_for(&self, sends: usize) -> bool {
-        self.entries.len() + sends <= MAX_OUTBOX
+        sends == 0 || self.entries.len() + sends <= MAX_OUTBOX
     }
 
     /// The number of the next send to `dest`.
@@ -187,9 +190,12 @@ impl Outbox {
         self.sleep(at, now.plus(pause));
     }
 
-    /// Settled sends that no record tells of yet.
+    /// Settled sends that no record tells of yet, as many as one record should carry.
     pub(crate) fn take_settled(&mut self) -> Vec<SendAt> {
-        std::mem::take(&mut self.settled)
+        let later = self
+            .settled
+            .split_off(self.settled.len().min(NEWS_PER_RECORD));
+        std::mem::replace(&mut self.settled, later)
     }
 
     /// They are told of later after all.

@@ -4,7 +4,7 @@
 use crate::overlay::{Overlay, OverlayRead};
 use crate::record::Timer;
 use crate::view::{StoreView, TimerRow};
-use eddy_types::{AgentId, EddyError, RetryPolicy, Timestamp};
+use eddy_types::{AgentId, EddyError, RetryPolicy, Seq, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -20,8 +20,6 @@ struct Armed {
     timer: Timer,
     wake: Timestamp,
     attempts: u32,
-    /// A firing waits or runs.
-    firing: bool,
 }
 
 /// What to do after a firing failed.
@@ -117,8 +115,7 @@ impl Timers {
                 break;
             }
             self.wakes.pop_first();
-            if let Some(armed) = self.armed.get_mut(&(agent.clone(), name.clone())) {
-                armed.firing = true;
+            if let Some(armed) = self.armed.get(&(agent.clone(), name.clone())) {
                 due.push(TimerRow {
                     agent,
                     name,
@@ -142,9 +139,9 @@ impl Timers {
     }
 
     /// Whether this very timer is still the one of that name.
-    pub(crate) fn is_current(&self, row: &TimerRow) -> bool {
-        let armed = self.armed.get(&(row.agent.clone(), row.name.clone()));
-        armed.is_some_and(|armed| armed.timer.generation == row.timer.generation)
+    pub(crate) fn is_current(&self, agent: &AgentId, name: &str, generation: Seq) -> bool {
+        let armed = self.armed.get(&(agent.clone(), name.to_owned()));
+        armed.is_some_and(|armed| armed.timer.generation == generation)
     }
 
     /// A firing failed; it pauses, or is given up.
@@ -152,7 +149,7 @@ impl Timers {
         &mut self,
         agent: &AgentId,
         name: &str,
-        generation: eddy_types::Seq,
+        generation: Seq,
         retries: RetryPolicy,
         now: Timestamp,
     ) -> TimerVerdict {
@@ -182,7 +179,6 @@ impl Timers {
         };
         self.wakes
             .remove(&(armed.wake, agent.clone(), name.to_owned()));
-        armed.firing = false;
         armed.wake = wake;
         self.wakes.insert((wake, agent.clone(), name.to_owned()));
     }
@@ -203,7 +199,6 @@ impl Timers {
                 timer,
                 wake,
                 attempts: 0,
-                firing: false,
             },
         );
     }

@@ -1,15 +1,14 @@
-//! Messages come in: duplicates are answered or joined, cycles and full mailboxes refused, the
-//! rest waits its turn.
+//! Messages come in: cycles and full mailboxes are refused, the rest waits its turn.
 
-use super::{Action, Mutation, Phase, Queued, ShardCore, shutting_down};
-use crate::dedupe::{Joined, mismatch};
+use super::stop::shutting_down;
+use super::{Action, Mutation, Phase, Queued, ShardCore};
 use crate::inbox::Seen;
 use crate::message::{CallChain, Message, MessageId, Operation, Origin};
 use crate::outbox::{Delivery, DeliveryResult};
-use crate::record::{DedupeKey, DedupeScope};
+use crate::record::DedupeScope;
 use crate::view::StoreView;
 use eddy_types::limits::{MAX_CALL_DEPTH, MAX_MAILBOX, MAX_OVERLAY_BYTES, MAX_SHARD_MAILBOX};
-use eddy_types::{AgentId, Digest, EddyError, ErrorCode, Seq, Timestamp};
+use eddy_types::{AgentId, EddyError, ErrorCode, Timestamp};
 use std::time::Duration;
 
 impl<R> ShardCore<R> {
@@ -21,8 +20,18 @@ impl<R> ShardCore<R> {
         view: &V,
         out: &mut Vec<Action<R>>,
     ) {
+        if let Some(error) = self.stopped().cloned() {
+            return self.refuse(message, error, now, out);
+        }
+        // A duplicate takes no room and starts nothing, so it is answered or joined in any case.
+        let Some(message) = self.deduplicate(message, now, view, out) else {
+            return;
+        };
         match self.admit(&message, now) {
-            Ok(()) => self.deduplicate(message, now, view, out),
+            Ok(()) => {
+                self.expect_duplicates(&message);
+                self.enqueue(message, now, view, out);
+            }
             Err(error) => self.refuse(message, error, now, out),
         }
     }
@@ -103,13 +112,11 @@ impl<R> ShardCore<R> {
     }
 
     fn admit(&self, message: &Message<R>, now: Timestamp) -> Result<(), EddyError> {
-        match &self.phase {
-            Phase::Stopped(error) => return Err(error.clone()),
-            // Running turns may still call others; new work comes from outside.
-            Phase::Draining if message.chain.depth == 0 => return Err(shutting_down()),
-            _ => {}
-        }
         let to = &message.to;
+        // Running turns may still call others; new work comes from outside.
+        if matches!(self.phase, Phase::Draining) && message.chain.depth == 0 {
+            return Err(shutting_down());
+        }
         if message.deadline.is_some_and(|deadline| deadline <= now) {
             return Err(deadline_passed(to));
         }
@@ -126,6 +133,10 @@ impl<R> ShardCore<R> {
                 format!("calls are nested more than {MAX_CALL_DEPTH} deep"),
             ));
         }
+        self.admit_load(to)
+    }
+
+    fn admit_load(&self, to: &AgentId) -> Result<(), EddyError> {
         let waiting = self.cells.get(to).map_or(0, |cell| cell.queue.len());
         if waiting >= MAX_MAILBOX {
             return Err(EddyError::new(
@@ -143,112 +154,6 @@ impl<R> ShardCore<R> {
             .retry_after(Duration::from_secs(1)));
         }
         Ok(())
-    }
-
-    fn deduplicate<V: StoreView + ?Sized>(
-        &mut self,
-        message: Message<R>,
-        now: Timestamp,
-        view: &V,
-        out: &mut Vec<Action<R>>,
-    ) {
-        let Message {
-            id,
-            to,
-            operation,
-            origin,
-            deadline,
-            chain,
-            retriable,
-        } = message;
-        let Origin::Request {
-            reply,
-            key: Some(key),
-        } = origin
-        else {
-            let message = Message {
-                id,
-                to,
-                operation,
-                origin,
-                deadline,
-                chain,
-                retriable,
-            };
-            self.enqueue(message, now, view, out);
-            return;
-        };
-        let scope = DedupeScope::Agent(to.clone());
-        let digest = operation.digest(&to);
-        let reply = match self.answered(&scope, &key, digest, now, view) {
-            Ok(None) => reply,
-            Ok(Some((until, outcome))) => return self.reply_after(until, reply, outcome, out),
-            Err(error) => {
-                out.push(Action::Reply {
-                    to: reply,
-                    outcome: Err(error),
-                });
-                return;
-            }
-        };
-        match self.joins.join(&scope, &key, digest, reply) {
-            // It waits for the first one as if it had queued itself.
-            Joined::Waits => {
-                if let Some(caller) = chain.caller {
-                    self.start_probe(caller, to, id, out);
-                }
-            }
-            Joined::Mismatch(reply) => {
-                out.push(Action::Reply {
-                    to: reply,
-                    outcome: Err(mismatch(&key)),
-                });
-            }
-            Joined::First(reply) => {
-                let origin = Origin::Request {
-                    reply,
-                    key: Some(key),
-                };
-                let message = Message {
-                    id,
-                    to,
-                    operation,
-                    origin,
-                    deadline,
-                    chain,
-                    retriable,
-                };
-                self.enqueue(message, now, view, out);
-            }
-        }
-    }
-
-    /// The remembered answer of a key, and the record that must be durable before it is given.
-    fn answered<V: StoreView + ?Sized>(
-        &self,
-        scope: &DedupeScope,
-        key: &DedupeKey,
-        digest: Digest,
-        now: Timestamp,
-        view: &V,
-    ) -> Result<Option<(Seq, crate::record::Outcome)>, EddyError> {
-        if self.mutated(Mutation::DedupeForgotten) {
-            return Ok(None);
-        }
-        let (until, row) = match self.overlay.dedupe(scope, key) {
-            Some((seq, row)) => (*seq, row.clone()),
-            None => match view.dedupe(scope, key)? {
-                Some(row) => (Seq(0), row),
-                None => return Ok(None),
-            },
-        };
-        if row.expires <= now {
-            return Ok(None);
-        }
-        if row.digest != digest {
-            return Err(mismatch(key));
-        }
-        Ok(Some((until, row.outcome)))
     }
 
     fn enqueue<V: StoreView + ?Sized>(
@@ -308,7 +213,12 @@ impl<R> ShardCore<R> {
     }
 
     /// Answers a request that will not run, and whoever joined it.
-    fn answer(&mut self, message: Message<R>, error: EddyError, out: &mut Vec<Action<R>>) {
+    pub(super) fn answer(
+        &mut self,
+        message: Message<R>,
+        error: EddyError,
+        out: &mut Vec<Action<R>>,
+    ) {
         if let Origin::Request { reply, key } = message.origin {
             let joined = match key {
                 Some(key) => self.joins.finish(&DedupeScope::Agent(message.to), &key),
@@ -353,7 +263,7 @@ impl<R> ShardCore<R> {
     }
 }
 
-fn deadline_passed(agent: &AgentId) -> EddyError {
+pub(super) fn deadline_passed(agent: &AgentId) -> EddyError {
     EddyError::new(
         ErrorCode::DeadlineExceeded,
         format!("the deadline passed before {agent} began"),

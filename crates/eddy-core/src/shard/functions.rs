@@ -1,16 +1,19 @@
 //! Invocations of functions that must be remembered: keyed, asynchronous, or sending. A plain one
 //! never comes here. An invocation lives in the shard of `hash(tenant, id)`.
 
-use super::{Action, Phase, ShardCore, shutting_down};
+use super::stop::shutting_down;
+use super::{Action, Phase, ShardCore};
+use crate::dedupe::mismatch;
 use crate::effects::Outgoing;
 use crate::gates::Gated;
 use crate::message::{CallChain, MessageId};
-use crate::record::{Change, InvocationRow, Outcome, Record, Sender};
+use crate::record::{Change, DedupeKey, InvocationRow, Outcome, Record};
 use crate::view::StoreView;
 use bytes::Bytes;
 use eddy_types::limits::{IDEMPOTENCY_WINDOW, MAX_MAILBOX};
 use eddy_types::{Digest, EddyError, ErrorCode, FunctionId, RetryPolicy, Seq, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// A request for a durable invocation.
 #[derive(Debug)]
@@ -73,23 +76,23 @@ pub struct PlainSends<R> {
 }
 
 #[derive(Debug)]
-struct Running<R> {
-    start: FunctionStart,
-    digest: Digest,
-    key: Option<String>,
-    background: bool,
-    queued: Timestamp,
+pub(super) struct Running<R> {
+    pub(super) start: FunctionStart,
+    pub(super) digest: Digest,
+    pub(super) key: Option<String>,
+    pub(super) background: bool,
+    pub(super) queued: Timestamp,
     /// Who waits: for the outcome, or (true) just to hear that it is accepted.
-    waiters: Vec<(R, bool)>,
+    pub(super) waiters: Vec<(R, bool)>,
     /// Between two attempts.
-    pausing: bool,
+    pub(super) pausing: bool,
 }
 
 /// Durable invocations under way.
 #[derive(Debug)]
 pub(super) struct Functions<R> {
-    running: BTreeMap<MessageId, Running<R>>,
-    retries: BTreeSet<(Timestamp, MessageId)>,
+    pub(super) running: BTreeMap<MessageId, Running<R>>,
+    pub(super) retries: BTreeSet<(Timestamp, MessageId)>,
 }
 
 impl<R> Default for Functions<R> {
@@ -123,7 +126,7 @@ impl<R> Functions<R> {
     }
 }
 
-fn digest_of(function: &FunctionId, argument: &[u8]) -> Digest {
+pub(super) fn digest_of(function: &FunctionId, argument: &[u8]) -> Digest {
     Digest::of_parts(&[function.name.as_str().as_bytes(), argument])
 }
 
@@ -136,58 +139,48 @@ impl<R> ShardCore<R> {
         view: &V,
         out: &mut Vec<Action<R>>,
     ) {
-        let refused = match &self.phase {
-            Phase::Stopped(error) => Some(error.clone()),
-            Phase::Draining if request.chain.depth == 0 => Some(shutting_down()),
-            _ if self.functions.running.len() >= MAX_MAILBOX => Some(
-                EddyError::new(
-                    ErrorCode::Overloaded,
-                    "too many durable invocations are under way",
-                )
-                .retry_after(std::time::Duration::from_secs(1)),
-            ),
-            _ => None,
-        };
-        if let Some(error) = refused {
-            out.push(Action::Reply {
-                to: request.reply,
-                outcome: Err(error),
-            });
-            return;
+        if let Some(error) = self.stopped().cloned() {
+            return refuse(request.reply, error, out);
         }
         let digest = digest_of(&request.function, &request.argument);
         match self.known_invocation(request.id, now, view) {
-            Err(error) => out.push(Action::Reply {
-                to: request.reply,
-                outcome: Err(error),
-            }),
+            Err(error) => refuse(request.reply, error, out),
             Ok(Some((_, row))) if row.key.as_ref().is_some_and(|(_, first)| *first != digest) => {
-                self.reply_mismatch(request, out);
+                refuse_mismatch(request, out);
             }
-            Ok(Some((seq, row))) if request.background => {
-                debug_assert_eq!(row.function, request.function.name);
+            Ok(Some((seq, _))) if request.background => {
                 self.reply_after(seq, request.reply, accepted(), out);
             }
-            Ok(Some((
-                seq,
-                InvocationRow {
-                    outcome: Some(outcome),
-                    ..
-                },
-            ))) => {
+            Ok(Some((seq, row))) if row.outcome.is_some() => {
+                let outcome = row.outcome.unwrap_or_else(accepted);
                 self.reply_after(seq, request.reply, outcome, out);
             }
-            Ok(_) => self.run_or_join(request, digest, now, out),
+            // A duplicate takes no room, so it joins in any case.
+            Ok(_) => match self.functions.running.get_mut(&request.id) {
+                Some(running) if running.digest == digest => {
+                    running.waiters.push((request.reply, request.background));
+                }
+                Some(_) => refuse_mismatch(request, out),
+                None => match self.admit_function(&request) {
+                    Ok(()) => self.start_function(request, digest, now, out),
+                    Err(error) => refuse(request.reply, error, out),
+                },
+            },
         }
     }
 
-    fn reply_mismatch(&mut self, request: FunctionRequest<R>, out: &mut Vec<Action<R>>) {
-        let key = crate::record::DedupeKey::Client(request.key.unwrap_or_default());
-        let error = crate::dedupe::mismatch(&key);
-        out.push(Action::Reply {
-            to: request.reply,
-            outcome: Err(error),
-        });
+    fn admit_function(&self, request: &FunctionRequest<R>) -> Result<(), EddyError> {
+        if matches!(self.phase, Phase::Draining) && request.chain.depth == 0 {
+            return Err(shutting_down());
+        }
+        if self.functions.running.len() >= MAX_MAILBOX {
+            return Err(EddyError::new(
+                ErrorCode::Overloaded,
+                "too many durable invocations are under way",
+            )
+            .retry_after(Duration::from_secs(1)));
+        }
+        Ok(())
     }
 
     fn known_invocation<V: StoreView + ?Sized>(
@@ -203,257 +196,53 @@ impl<R> ShardCore<R> {
         Ok(found.filter(|(_, row)| row.expires.is_none_or(|expires| expires > now)))
     }
 
-    fn run_or_join(
+    fn start_function(
         &mut self,
         request: FunctionRequest<R>,
         digest: Digest,
         now: Timestamp,
         out: &mut Vec<Action<R>>,
     ) {
-        if let Some(running) = self.functions.running.get_mut(&request.id) {
-            if running.digest == digest {
-                running.waiters.push((request.reply, request.background));
-            } else {
-                self.reply_mismatch(request, out);
-            }
-            return;
-        }
-        let FunctionRequest {
-            id,
-            function,
-            argument,
-            key,
-            background,
-            reply,
-            deadline,
-            chain,
-        } = request;
+        let id = request.id;
         let start = FunctionStart {
             id,
-            function,
-            argument,
+            function: request.function,
+            argument: request.argument,
             attempt: 1,
-            deadline,
-            chain,
+            deadline: request.deadline,
+            chain: request.chain,
         };
         let mut running = Running {
             start: start.clone(),
             digest,
-            key,
-            background,
+            key: request.key,
+            background: request.background,
             queued: now,
             waiters: Vec::new(),
             pausing: false,
         };
-        if !background {
-            running.waiters.push((reply, false));
+        if !request.background {
+            running.waiters.push((request.reply, false));
             self.functions.running.insert(id, running);
             out.push(Action::RunFunction(start));
             return;
         }
-        let changes = vec![Change::InvocationPut {
-            id,
-            row: running.row(None, None),
-        }];
+        let row = running.row(None, None);
+        let changes = vec![Change::InvocationPut { id, row }];
         match self.append(Record { at: now, changes }, false, out) {
             Ok(seq) => {
                 self.functions.running.insert(id, running);
-                self.gates.hold(seq, Gated::Reply(reply, accepted()));
+                self.gates
+                    .hold(seq, Gated::Reply(request.reply, accepted()));
                 self.gates.hold(seq, Gated::Function(Box::new(start)));
             }
-            Err(error) => out.push(Action::Reply {
-                to: reply,
-                outcome: Err(error),
-            }),
-        }
-    }
-
-    /// A durable invocation's attempt has ended.
-    pub fn function_ended(
-        &mut self,
-        id: MessageId,
-        end: FunctionEnd,
-        now: Timestamp,
-        out: &mut Vec<Action<R>>,
-    ) {
-        let Some(running) = self.functions.running.get_mut(&id) else {
-            return;
-        };
-        match end {
-            FunctionEnd::Returned(outcome, sends) => {
-                self.finish_function(id, outcome, sends, now, out)
-            }
-            FunctionEnd::Failed(error, _) if error.code == ErrorCode::ShuttingDown => {
-                // A background one goes on when the node starts again.
-                self.fail_function(id, error, out);
-            }
-            FunctionEnd::Failed(error, retries) if running.background => {
-                if error.code.is_retryable() && running.start.attempt < retries.attempts {
-                    let wake = now.plus(retries.pause_after(running.start.attempt));
-                    running.start.attempt += 1;
-                    running.pausing = true;
-                    self.functions.retries.insert((wake, id));
-                } else {
-                    self.finish_function(id, Err(error), Vec::new(), now, out);
-                }
-            }
-            // Nothing is recorded, so the client may try again.
-            FunctionEnd::Failed(error, _) => self.fail_function(id, error, out),
-        }
-    }
-
-    fn fail_function(&mut self, id: MessageId, error: EddyError, out: &mut Vec<Action<R>>) {
-        let Some(running) = self.functions.running.remove(&id) else {
-            return;
-        };
-        for (to, _) in running.waiters {
-            out.push(Action::Reply {
-                to,
-                outcome: Err(error.clone()),
-            });
-        }
-    }
-
-    fn finish_function(
-        &mut self,
-        id: MessageId,
-        outcome: Outcome,
-        sends: Vec<Outgoing>,
-        now: Timestamp,
-        out: &mut Vec<Action<R>>,
-    ) {
-        let Some(running) = self.functions.running.remove(&id) else {
-            return;
-        };
-        let (mut outcome, mut recorded) = (outcome, Ok(Seq(0)));
-        for _ in 0..2 {
-            // An error discards what was to be sent.
-            let sends = if outcome.is_ok() {
-                sends.clone()
-            } else {
-                Vec::new()
-            };
-            recorded = self.record_end(id, &running, &outcome, sends, now, out);
-            match &recorded {
-                // What cannot be recorded is the error that a background one ends with: without
-                // an end it would run again at each start of the node.
-                Err(error) if running.background && outcome.is_ok() => outcome = Err(error.clone()),
-                _ => break,
-            }
-        }
-        for (to, just_accepted) in running.waiters {
-            match &recorded {
-                Ok(seq) if just_accepted => self.reply_after(*seq, to, accepted(), out),
-                Ok(seq) => self.reply_after(*seq, to, outcome.clone(), out),
-                Err(error) => out.push(Action::Reply {
-                    to,
-                    outcome: Err(error.clone()),
-                }),
-            }
-        }
-    }
-
-    fn record_end(
-        &mut self,
-        id: MessageId,
-        running: &Running<R>,
-        outcome: &Outcome,
-        sends: Vec<Outgoing>,
-        now: Timestamp,
-        out: &mut Vec<Action<R>>,
-    ) -> Result<Seq, EddyError> {
-        self.check_room(sends.len())?;
-        let row = running.row(Some(now), Some(outcome.clone()));
-        let mut changes = vec![Change::InvocationPut { id, row }];
-        let staged = self.stage_sends(&Sender::Invocation(id), sends, &mut changes);
-        let appended = self.append(Record { at: now, changes }, false, out);
-        if appended.is_err() {
-            self.unstage(staged);
-        }
-        appended
-    }
-
-    /// A plain invocation has ended and made sends: they leave, and its reply, when they are durable.
-    /// Those of one that ended with an error do not leave.
-    pub fn commit_sends(&mut self, plain: PlainSends<R>, now: Timestamp, out: &mut Vec<Action<R>>) {
-        let PlainSends {
-            id,
-            sends,
-            outcome,
-            reply,
-        } = plain;
-        let checked = outcome.and_then(|result| self.check_room(sends.len()).map(|()| result));
-        let Ok(result) = checked else {
-            out.push(Action::Reply {
-                to: reply,
-                outcome: checked,
-            });
-            return;
-        };
-        let mut changes = Vec::with_capacity(sends.len());
-        let staged = self.stage_sends(&Sender::Invocation(id), sends, &mut changes);
-        match self.append(Record { at: now, changes }, false, out) {
-            Ok(seq) => self.reply_after(seq, reply, Ok(result), out),
-            Err(error) => {
-                self.unstage(staged);
-                out.push(Action::Reply {
-                    to: reply,
-                    outcome: Err(error),
-                });
-            }
-        }
-    }
-
-    /// Takes background invocations up again that a stop or crash interrupted.
-    pub(super) fn resume_functions(
-        &mut self,
-        rows: Vec<(MessageId, InvocationRow)>,
-        out: &mut Vec<Action<R>>,
-    ) {
-        for (id, row) in rows {
-            let function = FunctionId {
-                tenant: row.tenant,
-                name: row.function,
-            };
-            let digest = digest_of(&function, &row.argument);
-            let start = FunctionStart {
-                id,
-                function,
-                argument: row.argument,
-                attempt: row.attempts.max(1),
-                deadline: None,
-                chain: CallChain::root(row.queued),
-            };
-            let running = Running {
-                start: start.clone(),
-                digest,
-                key: row.key.map(|(key, _)| key),
-                background: true,
-                queued: row.queued,
-                waiters: Vec::new(),
-                pausing: false,
-            };
-            self.functions.running.insert(id, running);
-            out.push(Action::RunFunction(start));
-        }
-    }
-
-    pub(super) fn retry_functions(&mut self, now: Timestamp, out: &mut Vec<Action<R>>) {
-        while let Some((wake, id)) = self.functions.retries.first().copied() {
-            if wake > now {
-                return;
-            }
-            self.functions.retries.pop_first();
-            if let Some(running) = self.functions.running.get_mut(&id) {
-                running.pausing = false;
-                out.push(Action::RunFunction(running.start.clone()));
-            }
+            Err(error) => refuse(request.reply, error, out),
         }
     }
 }
 
 impl<R> Running<R> {
-    fn row(&self, ended: Option<Timestamp>, outcome: Option<Outcome>) -> InvocationRow {
+    pub(super) fn row(&self, ended: Option<Timestamp>, outcome: Option<Outcome>) -> InvocationRow {
         let argument = if ended.is_some() {
             Bytes::new()
         } else {
@@ -473,6 +262,18 @@ impl<R> Running<R> {
     }
 }
 
-fn accepted() -> Outcome {
+pub(super) fn accepted() -> Outcome {
     Ok(Bytes::from_static(b"null"))
+}
+
+pub(super) fn refuse<R>(to: R, error: EddyError, out: &mut Vec<Action<R>>) {
+    out.push(Action::Reply {
+        to,
+        outcome: Err(error),
+    });
+}
+
+fn refuse_mismatch<R>(request: FunctionRequest<R>, out: &mut Vec<Action<R>>) {
+    let key = DedupeKey::Client(request.key.unwrap_or_default());
+    refuse(request.reply, mismatch(&key), out);
 }

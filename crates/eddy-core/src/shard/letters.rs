@@ -3,11 +3,14 @@
 //! comes late, it is either on its way or a dead letter, never both or neither.
 
 use super::{Action, ShardCore};
+use crate::effects::Outgoing;
 use crate::gates::Gated;
 use crate::message::{Message, Operation, Origin};
-use crate::record::{Change, DeadLetter, DeadLetterId, Record, SendRow, Sender};
+use crate::outbox::DeliveryResult;
+use crate::record::{Change, DeadLetter, DeadLetterId, Record, Sender};
 use crate::view::StoreView;
-use eddy_types::{EddyError, ErrorCode, Timestamp};
+use bytes::Bytes;
+use eddy_types::{EddyError, ErrorCode, Seq, Timestamp};
 
 impl<R> ShardCore<R> {
     /// A send failed for the last time. `false` when even that could not be written down.
@@ -33,7 +36,8 @@ impl<R> ShardCore<R> {
         self.origin_changes(message, &Err(error.clone()), now, &mut changes);
         match self.append(Record { at: now, changes }, false, out) {
             Ok(seq) => {
-                self.gates.hold(seq, Gated::Settle(*source, *number));
+                self.gates
+                    .hold(seq, Gated::Settle(*source, *number, DeliveryResult::Done));
                 true
             }
             Err(_) => false,
@@ -61,7 +65,7 @@ impl<R> ShardCore<R> {
             method: method.clone(),
             argument: argument.clone(),
             timer,
-            error,
+            error: shortened(error),
             attempts,
             at: now,
         };
@@ -101,46 +105,68 @@ impl<R> ShardCore<R> {
         view: &V,
         out: &mut Vec<Action<R>>,
     ) {
-        let letter = match view.dead_letter(id) {
-            Ok(Some(letter)) if self.redriven.insert(id) => letter,
-            Ok(_) => {
-                let error =
-                    EddyError::new(ErrorCode::UnknownDeadLetter, "there is no such dead letter");
-                out.push(Action::Reply {
-                    to: reply,
-                    outcome: Err(error),
-                });
-                return;
-            }
-            Err(error) => {
-                out.push(Action::Reply {
-                    to: reply,
-                    outcome: Err(error),
-                });
-                return;
+        let settled = self.settle_letter(id, redrive, now, view, out);
+        match settled {
+            Ok(seq) => self.reply_after(seq, reply, Ok(Bytes::from_static(b"null")), out),
+            Err(error) => out.push(Action::Reply {
+                to: reply,
+                outcome: Err(error),
+            }),
+        }
+    }
+
+    fn settle_letter<V: StoreView + ?Sized>(
+        &mut self,
+        id: DeadLetterId,
+        redrive: bool,
+        now: Timestamp,
+        view: &V,
+        out: &mut Vec<Action<R>>,
+    ) -> Result<Seq, EddyError> {
+        let letter = match view.dead_letter(id)? {
+            Some(letter) if !self.redriven.contains_key(&id) => letter,
+            _ => {
+                return Err(EddyError::new(
+                    ErrorCode::UnknownDeadLetter,
+                    "there is no such dead letter",
+                ));
             }
         };
         let mut changes = vec![Change::DeadLetterDelete { id }];
+        let mut staged = Vec::new();
         if redrive {
-            let send = SendRow {
-                from: letter.from,
+            self.check_room(1)?;
+            let outgoing = Outgoing {
                 to: letter.to,
                 method: letter.method,
                 argument: letter.argument,
             };
-            let dest = self.map.shard_of_agent(&send.to);
-            let seq = self.outbox.allocate(dest);
-            changes.push(Change::OutboxPut { dest, seq, send });
+            staged = self.stage_sends(&letter.from, vec![outgoing], &mut changes);
         }
-        match self.append(Record { at: now, changes }, false, out) {
-            Ok(seq) => self.reply_after(seq, reply, Ok(bytes::Bytes::from_static(b"null")), out),
-            Err(error) => {
-                self.redriven.remove(&id);
-                out.push(Action::Reply {
-                    to: reply,
-                    outcome: Err(error),
-                });
-            }
-        }
+        let seq = self.append_staged(Record { at: now, changes }, false, staged, out)?;
+        self.redriven.insert(id, seq);
+        Ok(seq)
     }
+}
+
+/// An error short enough that a dead letter fits a record whenever its send did.
+fn shortened(mut error: EddyError) -> EddyError {
+    const LONGEST: usize = 4096;
+    let cut = |text: &mut String| {
+        let end = text.floor_char_boundary(LONGEST.min(text.len()));
+        text.truncate(end);
+    };
+    cut(&mut error.detail);
+    if let Some(hint) = &mut error.hint {
+        cut(hint);
+    }
+    if let Some(guest) = &mut error.guest {
+        cut(&mut guest.name);
+        if let Some(stack) = &mut guest.stack {
+            cut(stack);
+        }
+        // Cut JSON text would not be JSON.
+        guest.details = guest.details.take().filter(|text| text.len() <= LONGEST);
+    }
+    error
 }

@@ -4,149 +4,56 @@
 //!
 //! | file | steps |
 //! |---|---|
-//! | `deliver.rs` | messages come in: duplicates, cycles, limits, mailboxes |
-//! | `turn.rs` | turns start, start immediate effects, and end |
-//! | `commit.rs` | records are built, appended, become durable, are applied |
+//! | `action.rs` | what a step answers with |
+//! | `deliver.rs` | messages come in: cycles, limits, mailboxes |
+//! | `keys.rs` | duplicates of keyed requests are answered or joined |
+//! | `turn.rs` | turns start and end |
+//! | `effect.rs` | a running turn starts immediate effects |
+//! | `delete.rs` | an agent is deleted |
+//! | `commit.rs` | records are appended, become durable, are applied |
+//! | `stage.rs` | the parts of a turn's record |
+//! | `sends.rs` | sends leave, are settled, are tried again |
 //! | `letters.rs` | deliveries that are given up, and what people do about them |
-//! | `functions.rs` | invocations of functions that are durable or that send |
+//! | `functions.rs`, `function_end.rs` | invocations of functions that are durable or that send |
 //! | `deadlock.rs` | probes along blocked calls |
 //! | `tick.rs` | time passes: timers, pauses, deadlines, housekeeping |
+//! | `stop.rs` | drain and stop |
 
+mod action;
 mod commit;
 mod deadlock;
+mod delete;
 mod deliver;
+mod effect;
+mod function_end;
 mod functions;
+mod keys;
 mod letters;
+mod sends;
+mod stage;
+mod stop;
 mod tick;
 mod turn;
 
+pub(crate) use action::EffectStart;
+pub use action::{Action, Mutation};
 pub use deadlock::Probe;
 pub use functions::{FunctionEnd, FunctionRequest, FunctionStart, PlainSends};
 pub use turn::{TurnEnd, TurnPolicy, TurnStart};
 
 use crate::dedupe::Joins;
 use crate::effects::{Effects, TurnReads};
-use crate::gates::Gates;
+use crate::gates::{Gated, Gates};
 use crate::inbox::Inbox;
 use crate::message::{Message, MessageId, TurnId};
-use crate::outbox::{Delivery, DeliveryResult, Outbox};
+use crate::outbox::Outbox;
 use crate::overlay::Overlay;
-use crate::record::{Outcome, Record, Value};
+use crate::record::{DeadLetterId, Outcome, Value};
 use crate::timers::Timers;
 use crate::view::StoreView;
-use bytes::Bytes;
-use eddy_types::{AgentId, Durability, EddyError, ErrorCode, Seq, ShardId, ShardMap, Timestamp};
+use crate::volatile::Volatile;
+use eddy_types::{AgentId, Durability, EddyError, Seq, ShardId, ShardMap, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
-
-/// Something for the node to do. Actions of one step are carried out in order.
-#[derive(Debug)]
-pub enum Action<R> {
-    /// Run a turn on the agent's instance; `turn_ended` afterwards.
-    Run(TurnStart),
-    /// Run a function on a fresh instance; `function_ended` afterwards.
-    RunFunction(FunctionStart),
-    /// Drop the agent's instance: what it remembers in globals is not true any more.
-    DropInstance(AgentId),
-    /// Append a record to the journal; `durable` afterwards.
-    Append {
-        /// The sequence it must get.
-        seq: Seq,
-        /// The record.
-        record: Bytes,
-        /// Nobody waits for its flush: it may wait a while for company.
-        relaxed: bool,
-    },
-    /// Apply a durable record to the store; `applied` afterwards. In order, without gaps.
-    Apply {
-        /// Its sequence.
-        seq: Seq,
-        /// The record.
-        record: Arc<Record>,
-    },
-    /// Answer whoever waits.
-    Reply {
-        /// Where.
-        to: R,
-        /// With what.
-        outcome: Outcome,
-    },
-    /// Start an immediate effect that is not a call to an agent: nothing holds it back any more.
-    StartEffect {
-        /// Who waits for it.
-        to: R,
-        /// Its id.
-        id: MessageId,
-    },
-    /// Give a message to the shard of its target (`deliver`).
-    Message {
-        /// That shard.
-        shard: ShardId,
-        /// The message.
-        message: Box<Message<R>>,
-    },
-    /// Give a send to the shard of its target (`deliver_send`).
-    Deliver(Box<Delivery>),
-    /// Tell the source shard how a delivery ended (`delivery_ended`).
-    Settle {
-        /// The source.
-        source: ShardId,
-        /// This shard.
-        dest: ShardId,
-        /// The send's number.
-        seq: u64,
-        /// How it ended.
-        result: DeliveryResult,
-    },
-    /// Pass a deadlock probe on (`probe`).
-    Probe {
-        /// The shard it goes to.
-        shard: ShardId,
-        /// The probe.
-        probe: Probe,
-    },
-    /// Give up a call that waits in a deadlock (`abort_call`).
-    AbortCall {
-        /// The shard in which it waits.
-        shard: ShardId,
-        /// The agent for which it waits.
-        agent: AgentId,
-        /// The call.
-        call: MessageId,
-    },
-}
-
-/// An immediate effect that waits for its gate.
-#[derive(Debug)]
-pub(crate) enum EffectStart<R> {
-    Call(ShardId, Box<Message<R>>),
-    Other(R, MessageId),
-}
-
-/// A rule that the simulator can break on purpose, to show that it would notice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    not(feature = "mutations"),
-    allow(dead_code, reason = "only the simulator breaks rules")
-)]
-pub enum Mutation {
-    /// Replies leave when the turn ends.
-    ReplyBeforeCommit,
-    /// Answered keys and delivered sends are not remembered.
-    DedupeForgotten,
-    /// An instance outlives the turn whose writes were discarded.
-    InstanceKeptAfterDiscard,
-    /// Sends in the store are not taken up after a restart.
-    OutboxNotReplayed,
-    /// A failed flush counts as durable.
-    FailedFlushIgnored,
-    /// The epoch record of a take-over is not appended.
-    FenceSkipped,
-    /// Immediate effects do not wait for earlier turns.
-    EffectBeforeGate,
-    /// A send leaves before its record is durable.
-    SendBeforeCommit,
-}
 
 /// Whether a shard takes work.
 #[derive(Debug)]
@@ -216,11 +123,10 @@ pub struct ShardCore<R> {
     outbox: Outbox,
     timers: Timers,
     functions: functions::Functions<R>,
-    volatile: HashMap<AgentId, BTreeMap<String, Value>>,
-    volatile_bytes: usize,
+    volatile: Volatile,
     housekeeping: Option<Timestamp>,
-    /// Dead letters settled since the start, which the store may still show.
-    redriven: BTreeSet<crate::record::DeadLetterId>,
+    /// Dead letters settled in a record that the store does not show yet.
+    redriven: BTreeMap<DeadLetterId, Seq>,
     /// Idle agents whose last record was not durable when they became so.
     lingering: VecDeque<(Seq, AgentId)>,
     mutation: Option<Mutation>,
@@ -287,10 +193,9 @@ impl<R> ShardCore<R> {
             outbox: Outbox::load(shard, view.outbox_last()?, sends),
             timers: Timers::default(),
             functions: functions::Functions::default(),
-            volatile: HashMap::new(),
-            volatile_bytes: 0,
+            volatile: Volatile::default(),
             housekeeping: None,
-            redriven: BTreeSet::new(),
+            redriven: BTreeMap::new(),
             lingering: VecDeque::new(),
             mutation,
         };
@@ -389,7 +294,7 @@ impl<R> ShardCore<R> {
     ) -> T {
         let nothing = BTreeMap::new();
         let volatile =
-            (durability == Durability::None).then(|| self.volatile.get(agent).unwrap_or(&nothing));
+            (durability == Durability::None).then(|| self.volatile.of(agent).unwrap_or(&nothing));
         read(&TurnReads {
             agent,
             effects,
@@ -397,56 +302,6 @@ impl<R> ShardCore<R> {
             volatile,
             view,
         })
-    }
-
-    /// Refuses new requests from now on; what runs may end.
-    pub fn drain(&mut self) {
-        if matches!(self.phase, Phase::Open) {
-            self.phase = Phase::Draining;
-        }
-    }
-
-    /// Gives everything up: an append failed or was fenced. Whoever waits gets `error`; what of it
-    /// is durable shows when the journal is read again.
-    pub fn stop(&mut self, error: &EddyError, out: &mut Vec<Action<R>>) {
-        if matches!(self.phase, Phase::Stopped(_)) {
-            return;
-        }
-        self.phase = Phase::Stopped(error.clone());
-        let mut waiting: Vec<R> = self.joins.drain();
-        for gated in self.gates.drain() {
-            match gated {
-                crate::gates::Gated::Reply(to, _) => waiting.push(to),
-                crate::gates::Gated::Effect(_, EffectStart::Other(to, _)) => waiting.push(to),
-                crate::gates::Gated::Effect(_, EffectStart::Call(_, message)) => {
-                    waiting.extend(reply_of(*message));
-                }
-                crate::gates::Gated::Settle(..) | crate::gates::Gated::Function(_) => {}
-            }
-        }
-        let mut cells: Vec<_> = self.cells.drain().collect();
-        cells.sort_by(|(a, _), (b, _)| a.cmp(b));
-        for (agent, cell) in cells {
-            out.push(Action::DropInstance(agent));
-            let running = cell.running.map(|running| running.message);
-            let queued = cell.queue.into_iter().map(|queued| queued.message);
-            waiting.extend(running.into_iter().chain(queued).filter_map(reply_of));
-        }
-        waiting.extend(self.functions.drain());
-        self.turns.clear();
-        self.waiting = 0;
-        self.deadlines.clear();
-        out.extend(waiting.into_iter().map(|to| Action::Reply {
-            to,
-            outcome: Err(error.clone()),
-        }));
-    }
-
-    fn stopped(&self) -> Option<&EddyError> {
-        match &self.phase {
-            Phase::Stopped(error) => Some(error),
-            _ => None,
-        }
     }
 
     fn mutated(&self, mutation: Mutation) -> bool {
@@ -480,24 +335,7 @@ impl<R> ShardCore<R> {
         if until <= self.durable || self.mutated(Mutation::ReplyBeforeCommit) {
             out.push(Action::Reply { to, outcome });
         } else {
-            self.gates
-                .hold(until, crate::gates::Gated::Reply(to, outcome));
+            self.gates.hold(until, Gated::Reply(to, outcome));
         }
     }
-}
-
-fn reply_of<R>(message: Message<R>) -> Option<R> {
-    match message.origin {
-        crate::message::Origin::Request { reply, .. } => Some(reply),
-        _ => None,
-    }
-}
-
-fn shutting_down() -> EddyError {
-    EddyError::new(
-        ErrorCode::ShuttingDown,
-        "the node is stopping and takes no new work",
-    )
-    .hint("Try again in a moment, or on another node.")
-    .retry_after(std::time::Duration::from_secs(1))
 }

@@ -1,17 +1,17 @@
-//! Turns start, start immediate effects while they run, and end.
+//! Turns start and end.
 
-use super::{Action, EffectStart, Mutation, Running, ShardCore};
+use super::deliver::deadline_passed;
+use super::{Action, Mutation, Running, ShardCore};
 use crate::effects::Effects;
 use crate::gates::Gated;
 use crate::message::{CallChain, Message, MessageId, Operation, Origin, TurnId};
 use crate::outbox::DeliveryResult;
-use crate::record::{Change, DedupeKey, DedupeScope, Outcome, Record};
+use crate::record::{DedupeScope, Outcome};
 use crate::timers::TimerVerdict;
-use crate::view::{StoreView, TimerRow};
+use crate::view::StoreView;
 use bytes::Bytes;
-use eddy_types::limits::MAX_EFFECTS_PER_TURN;
 use eddy_types::{
-    AgentId, Durability, EddyError, ErrorCode, MethodName, RetryPolicy, Seq, Timestamp,
+    AgentId, Durability, EddyError, ErrorCode, MethodName, RetryPolicy, Seq, ShardId, Timestamp,
 };
 
 /// A turn to run.
@@ -84,6 +84,10 @@ impl<R> ShardCore<R> {
             if self.is_stale_timer(&message) {
                 continue;
             }
+            if message.deadline.is_some_and(|deadline| deadline <= now) {
+                self.answer(message, deadline_passed(agent), out);
+                continue;
+            }
             match self.begin(message, out) {
                 None => return,
                 // Deleting runs no guest: it ends at once.
@@ -93,25 +97,10 @@ impl<R> ShardCore<R> {
     }
 
     fn is_stale_timer(&self, message: &Message<R>) -> bool {
-        let (
-            Origin::Timer { name, generation },
-            Operation::Method {
-                method, argument, ..
-            },
-        ) = (&message.origin, &message.operation)
-        else {
+        let Origin::Timer { name, generation } = &message.origin else {
             return false;
         };
-        !self.timers.is_current(&TimerRow {
-            agent: message.to.clone(),
-            name: name.clone(),
-            timer: crate::record::Timer {
-                at: Timestamp(0),
-                method: method.clone(),
-                argument: argument.clone(),
-                generation: *generation,
-            },
-        })
+        !self.timers.is_current(&message.to, name, *generation)
     }
 
     /// Makes the message the running turn. Answers with the turn when no guest is to run.
@@ -160,113 +149,6 @@ impl<R> ShardCore<R> {
         }
     }
 
-    fn running_mut(&mut self, turn: TurnId) -> Option<&mut Running<R>> {
-        let agent = self.turns.get(&turn.number)?;
-        self.cells.get_mut(agent)?.running.as_mut()
-    }
-
-    /// A running turn calls another agent. The message leaves once every earlier turn that this
-    /// one saw is durable. Answers with the call's id, for `call_done`.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the parts of a message, each once"
-    )]
-    pub fn begin_call(
-        &mut self,
-        turn: TurnId,
-        to: AgentId,
-        method: MethodName,
-        argument: Bytes,
-        read_only: bool,
-        deadline: Option<Timestamp>,
-        reply: R,
-        out: &mut Vec<Action<R>>,
-    ) -> Result<MessageId, (R, EddyError)> {
-        let shard = self.map.shard_of_agent(&to);
-        let Some(agent) = self.turns.get(&turn.number).cloned() else {
-            return Err((reply, turn_over()));
-        };
-        let Some(running) = self.running_mut(turn) else {
-            return Err((reply, turn_over()));
-        };
-        if let Err(error) = count_effect(running) {
-            return Err((reply, error));
-        }
-        let id = running.message.id.effect(running.ordinal);
-        running.calls.push((id, to.clone()));
-        let retriable = running.message.retriable;
-        let key = (retriable && !read_only).then_some(DedupeKey::Effect(id));
-        let message = Box::new(Message {
-            id,
-            to,
-            operation: Operation::Method {
-                method,
-                argument,
-                read_only,
-            },
-            origin: Origin::Request { reply, key },
-            deadline,
-            chain: running.message.chain.under(&agent, turn),
-            retriable,
-        });
-        let gate = running.gate;
-        self.start_effect(turn, gate, EffectStart::Call(shard, message), out);
-        Ok(id)
-    }
-
-    /// A running turn starts another immediate effect: an invocation or a fetch. `StartEffect`
-    /// says when it may begin.
-    pub fn begin_effect(
-        &mut self,
-        turn: TurnId,
-        reply: R,
-        out: &mut Vec<Action<R>>,
-    ) -> Result<MessageId, (R, EddyError)> {
-        let Some(running) = self.running_mut(turn) else {
-            return Err((reply, turn_over()));
-        };
-        if let Err(error) = count_effect(running) {
-            return Err((reply, error));
-        }
-        let id = running.message.id.effect(running.ordinal);
-        let gate = running.gate;
-        self.start_effect(turn, gate, EffectStart::Other(reply, id), out);
-        Ok(id)
-    }
-
-    fn start_effect(
-        &mut self,
-        turn: TurnId,
-        gate: Seq,
-        effect: EffectStart<R>,
-        out: &mut Vec<Action<R>>,
-    ) {
-        if gate <= self.durable || self.mutated(Mutation::EffectBeforeGate) {
-            out.push(effect.into_action());
-        } else {
-            self.gates.hold(gate, Gated::Effect(turn, effect));
-        }
-    }
-
-    /// Whether a turn that was to start an effect still runs.
-    pub(super) fn is_running(&self, turn: TurnId) -> bool {
-        self.turns.contains_key(&turn.number)
-    }
-
-    /// A function that a turn waits for calls an agent: the turn waits for that call, too.
-    pub fn note_call(&mut self, turn: TurnId, call: MessageId, to: AgentId) {
-        if let Some(running) = self.running_mut(turn) {
-            running.calls.push((call, to));
-        }
-    }
-
-    /// A call of a running turn was answered or given up.
-    pub fn call_done(&mut self, turn: TurnId, call: MessageId) {
-        if let Some(running) = self.running_mut(turn) {
-            running.calls.retain(|(id, _)| *id != call);
-        }
-    }
-
     /// A turn's handler has ended.
     pub fn turn_ended<V: StoreView + ?Sized>(
         &mut self,
@@ -292,7 +174,7 @@ impl<R> ShardCore<R> {
                 self.end_returned(running, Ok(result), effects, policy, now, view, out);
             }
             TurnEnd::Returned(Err(error), effects) => {
-                if !effects.writes.is_empty() && !self.mutated(Mutation::InstanceKeptAfterDiscard) {
+                if !effects.is_empty() && !self.mutated(Mutation::InstanceKeptAfterDiscard) {
                     out.push(Action::DropInstance(agent.clone()));
                 }
                 match running.message.origin {
@@ -303,12 +185,12 @@ impl<R> ShardCore<R> {
                         self.end_returned(running, Err(error), none, policy, now, view, out);
                     }
                     // Or nobody waits for a reply: it counts as a failed attempt.
-                    _ => self.end_failed(running, error, policy, now, view, out),
+                    _ => self.end_failed(running, error, policy, now, out),
                 }
             }
             TurnEnd::Failed(error) => {
                 out.push(Action::DropInstance(agent.clone()));
-                self.end_failed(running, error, policy, now, view, out);
+                self.end_failed(running, error, policy, now, out);
             }
         }
         self.start_next(&agent, now, view, out);
@@ -338,7 +220,7 @@ impl<R> ShardCore<R> {
             Ok(until) => self.conclude(running.message, until.max(running.gate), outcome, out),
             Err(error) => {
                 out.push(Action::DropInstance(running.message.to.clone()));
-                self.end_failed(running, error, policy, now, view, out);
+                self.end_failed(running, error, policy, now, out);
             }
         }
     }
@@ -352,17 +234,15 @@ impl<R> ShardCore<R> {
         out: &mut Vec<Action<R>>,
     ) {
         match message.origin {
-            // Whatever the durability: the source may forget the send only when its effect is safe.
             Origin::Send { source, seq, .. } => {
-                let own = Seq(self.next.0 - 1);
-                self.gates.hold(own, Gated::Settle(source, seq));
+                self.report_after(until, source, seq, DeliveryResult::Done, out);
             }
             Origin::Timer { .. } => {}
             Origin::Request { .. } => self.reply_to(message, until, outcome, out),
         }
     }
 
-    fn reply_to(
+    pub(super) fn reply_to(
         &mut self,
         message: Message<R>,
         until: Seq,
@@ -381,13 +261,44 @@ impl<R> ShardCore<R> {
         self.reply_after(until, reply, outcome, out);
     }
 
-    fn end_failed<V: StoreView + ?Sized>(
+    /// Tells the source of a send how its delivery ended, once what it depends on is durable.
+    fn report_after(
+        &mut self,
+        until: Seq,
+        source: ShardId,
+        seq: u64,
+        result: DeliveryResult,
+        out: &mut Vec<Action<R>>,
+    ) {
+        if until <= self.durable {
+            self.report(source, seq, result, out);
+        } else {
+            self.gates.hold(until, Gated::Settle(source, seq, result));
+        }
+    }
+
+    pub(super) fn report(
+        &mut self,
+        source: ShardId,
+        seq: u64,
+        result: DeliveryResult,
+        out: &mut Vec<Action<R>>,
+    ) {
+        self.inbox.ended(source, seq);
+        out.push(Action::Settle {
+            source,
+            dest: self.shard,
+            seq,
+            result,
+        });
+    }
+
+    fn end_failed(
         &mut self,
         running: Running<R>,
         error: EddyError,
         policy: TurnPolicy,
         now: Timestamp,
-        _view: &V,
         out: &mut Vec<Action<R>>,
     ) {
         let message = running.message;
@@ -399,28 +310,18 @@ impl<R> ShardCore<R> {
                 attempt,
                 ..
             } => {
+                let retries = policy.retries;
                 let counts = counts_as_attempt(&error);
-                if counts
-                    && *attempt >= policy.retries.attempts
-                    && self.bury_send(&message, &error, now, out)
-                {
+                let last = counts && *attempt >= retries.attempts;
+                if last && self.bury_send(&message, &error, now, out) {
                     return;
                 }
-                self.inbox.dropped(*source, *seq);
                 let result = if counts {
-                    DeliveryResult::Failed {
-                        error,
-                        retries: policy.retries,
-                    }
+                    DeliveryResult::Failed { error, retries }
                 } else {
                     DeliveryResult::Refused(error)
                 };
-                out.push(Action::Settle {
-                    source: *source,
-                    dest: self.shard,
-                    seq: *seq,
-                    result,
-                });
+                self.report_after(running.gate, *source, *seq, result, out);
             }
             Origin::Timer { name, generation } => {
                 if !counts_as_attempt(&error) {
@@ -437,79 +338,10 @@ impl<R> ShardCore<R> {
             }
         }
     }
-
-    fn end_delete<V: StoreView + ?Sized>(
-        &mut self,
-        turn: TurnId,
-        now: Timestamp,
-        view: &V,
-        out: &mut Vec<Action<R>>,
-    ) {
-        let Some(agent) = self.turns.remove(&turn.number) else {
-            return;
-        };
-        let Some(running) = self
-            .cells
-            .get_mut(&agent)
-            .and_then(|cell| cell.running.take())
-        else {
-            return;
-        };
-        out.push(Action::DropInstance(agent.clone()));
-        let exists = self.exists(&agent, view);
-        let outcome =
-            exists.map(|existed| Bytes::from_static(if existed { b"true" } else { b"false" }));
-        let mut changes = vec![Change::AgentDeleted {
-            agent: agent.clone(),
-        }];
-        if let (Origin::Request { key: Some(key), .. }, Ok(_)) = (&running.message.origin, &outcome)
-        {
-            changes.push(self.answered_key(&running.message, key.clone(), &outcome, now));
-        }
-        if let Some(state) = self.volatile.remove(&agent) {
-            let freed: usize = state
-                .iter()
-                .map(|(key, value)| key.len() + value.len())
-                .sum();
-            self.volatile_bytes -= freed;
-        }
-        self.timers.remove_agent(&agent);
-        let committed = outcome.and_then(|result| {
-            let seq = self.append(Record { at: now, changes }, false, out)?;
-            Ok((seq, result))
-        });
-        match committed {
-            Ok((seq, result)) => {
-                self.cells.entry(agent).or_default().last = seq;
-                self.reply_to(running.message, seq, Ok(result), out);
-            }
-            Err(error) => self.reply_to(running.message, running.gate, Err(error), out),
-        }
-    }
-}
-
-impl<R> EffectStart<R> {
-    pub(crate) fn into_action(self) -> Action<R> {
-        match self {
-            Self::Call(shard, message) => Action::Message { shard, message },
-            Self::Other(to, id) => Action::StartEffect { to, id },
-        }
-    }
-}
-
-fn count_effect<R>(running: &mut Running<R>) -> Result<(), EddyError> {
-    running.ordinal += 1;
-    if running.ordinal > MAX_EFFECTS_PER_TURN {
-        return Err(EddyError::new(
-            ErrorCode::LimitExceeded,
-            format!("one turn may start {MAX_EFFECTS_PER_TURN} calls, invocations and fetches"),
-        ));
-    }
-    Ok(())
 }
 
 /// A turn that was aborted from outside says nothing about its message.
-fn counts_as_attempt(error: &EddyError) -> bool {
+pub(super) fn counts_as_attempt(error: &EddyError) -> bool {
     !matches!(
         error.code,
         ErrorCode::TurnAborted
@@ -518,12 +350,4 @@ fn counts_as_attempt(error: &EddyError) -> bool {
             | ErrorCode::JournalFailed
             | ErrorCode::StoreFailed
     )
-}
-
-fn turn_over() -> EddyError {
-    EddyError::new(
-        ErrorCode::ContextClosed,
-        "the turn has ended; its context cannot be used",
-    )
-    .hint("Await everything that a handler starts before it returns.")
 }
