@@ -1,0 +1,11 @@
+//! The core through its public seam: shards with a journal and a store in memory, driven by hand.
+
+mod calls;
+mod functions;
+mod keys;
+mod reads;
+mod sends;
+mod stopping;
+mod support;
+mod timers;
+mod turns;

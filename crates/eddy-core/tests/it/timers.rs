@@ -1,0 +1,133 @@
+//! Timers: set, replaced, cancelled, fired once, tried again, near and far.
+
+use crate::support::*;
+use bytes::Bytes;
+use eddy_core::*;
+use eddy_types::*;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+const FAR: Duration = Duration::from_secs(2000);
+
+fn timer(world: &World, after: Duration, argument: &str) -> Effects {
+    let mut effects = Effects::default();
+    let argument = Bytes::from(argument.to_owned());
+    effects
+        .set_timer("t", world.now, after, method(), argument)
+        .unwrap();
+    effects
+}
+
+fn set(world: &mut World, after: Duration, argument: &str) {
+    world.request(&agent("a"), "1", None);
+    let effects = timer(world, after, argument);
+    world.end("1", effects);
+}
+
+fn cancel() -> Effects {
+    let mut effects = Effects::default();
+    effects.cancel_timer("t").unwrap();
+    effects
+}
+
+/// The arguments of the firings within `time`, each handled without changes.
+fn fired(world: &mut World, time: Duration) -> Vec<String> {
+    let mut fired = Vec::new();
+    for _ in 0..time.as_secs() / 100 {
+        world.pass(Duration::from_secs(100));
+        while !world.runs.is_empty() {
+            let argument = world.end("1", Effects::default()).argument;
+            fired.push(String::from_utf8(argument.to_vec()).unwrap());
+        }
+    }
+    fired
+}
+
+#[test]
+fn a_timer_fires_once_also_across_a_crash() {
+    let mut world = World::new(1);
+    set(&mut world, SECOND, "1");
+    world.crash();
+    assert_eq!(fired(&mut world, FAR), ["1"]);
+    world.crash();
+    assert!(fired(&mut world, FAR).is_empty());
+}
+
+#[test]
+fn near_and_far_timers_replace_each_other() {
+    for flushed in [true, false] {
+        for (first, second) in [
+            (SECOND, FAR),
+            (FAR, SECOND),
+            (FAR, FAR * 2),
+            (SECOND, SECOND * 2),
+        ] {
+            let mut world = World::new(1);
+            world.holding = !flushed;
+            set(&mut world, first, "old");
+            set(&mut world, second, "new");
+            assert_eq!(
+                fired(&mut world, FAR * 3),
+                ["new"],
+                "{first:?} {second:?} {flushed}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_firing_in_the_mailbox_is_dropped_when_its_timer_is_cancelled_replaced_or_deleted() {
+    for change in ["cancel", "replace", "delete"] {
+        let (mut world, a) = (World::new(1), agent("a"));
+        set(&mut world, SECOND, "old");
+        world.request(&a, "1", None);
+        if change == "delete" {
+            world.delete(&a, None);
+        }
+        world.pass(SECOND);
+        let effects = match change {
+            "cancel" => cancel(),
+            "replace" => timer(&world, SECOND, "new"),
+            _ => Effects::default(),
+        };
+        world.end("1", effects);
+        assert!(world.runs.is_empty(), "{change}");
+        let expected: &[&str] = if change == "replace" { &["new"] } else { &[] };
+        assert_eq!(fired(&mut world, FAR), expected, "{change}");
+    }
+}
+
+#[test]
+fn a_handler_may_set_its_own_timer_again() {
+    let mut world = World::new(1);
+    set(&mut world, SECOND, "1");
+    world.pass(SECOND);
+    let effects = timer(&world, FAR, "2");
+    world.end("1", effects);
+    assert_eq!(fired(&mut world, FAR * 2), ["2"]);
+}
+
+#[test]
+fn a_failing_timer_backs_off_and_becomes_a_dead_letter() {
+    let mut world = World::new(1);
+    set(&mut world, SECOND, "1");
+    world.pass(SECOND);
+    world.end_with(TurnEnd::Failed(trap()), attempts(2));
+    world.pass(Duration::from_millis(99));
+    assert!(world.runs.is_empty());
+    world.pass(Duration::from_millis(1));
+    world.end_with(TurnEnd::Failed(trap()), attempts(2));
+    let letters = world.dead_letters(ShardId(0));
+    assert_eq!(letters[0].1.timer.as_deref(), Some("t"));
+    assert!(fired(&mut world, FAR).is_empty());
+    world.settle_letter(ShardId(0), letters[0].0, true);
+    assert_eq!(world.end("1", Effects::default()).argument, "1");
+}
+
+#[test]
+fn a_deleted_agents_far_timers_are_gone() {
+    let mut world = World::new(1);
+    set(&mut world, FAR, "1");
+    world.delete(&agent("a"), None);
+    assert!(fired(&mut world, FAR * 2).is_empty());
+}
