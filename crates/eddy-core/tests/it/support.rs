@@ -106,7 +106,8 @@ impl World {
 
     /// Everything that was not flushed is gone; the shards are taken up again.
     pub fn crash(&mut self) {
-        (self.runs.clear(), self.functions.clear());
+        self.runs.clear();
+        self.functions.clear();
         self.unflushed.iter_mut().for_each(VecDeque::clear);
         self.cores.clear();
         let mut todo = Vec::new();
