@@ -14,6 +14,7 @@ use eddy_types::{
     AgentId, EddyError, ErrorCode, FunctionId, Key, Name, Seq, ShardId, TenantId, Timestamp,
 };
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const DEFAULT_PAGE: usize = 100;
 
@@ -30,6 +31,17 @@ fn bad_cursor() -> EddyError {
 }
 
 impl Inner {
+    /// Waits until the store shows what is durable now, so that clients read what they were told.
+    pub(crate) async fn caught_up(&self) {
+        const POLL: Duration = Duration::from_millis(1);
+        for shard in &self.shards {
+            let durable = shard.lock().core.durable_seq();
+            while shard.lock().core.applied_seq() < durable && !self.applier.is_closed() {
+                tokio::time::sleep(POLL).await;
+            }
+        }
+    }
+
     pub(crate) fn agent_info(&self, agent: &AgentId) -> Result<AgentInfo, EddyError> {
         let row = self.store.agent_row(agent)?.ok_or_else(|| {
             EddyError::new(

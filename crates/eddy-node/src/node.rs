@@ -233,18 +233,20 @@ impl Node {
     }
 
     /// What is known of an agent, without waking it.
-    pub fn agent(&self, agent: &AgentId) -> Result<AgentInfo, EddyError> {
+    pub async fn agent(&self, agent: &AgentId) -> Result<AgentInfo, EddyError> {
+        self.inner.caught_up().await;
         self.inner.agent_info(agent)
     }
 
     /// Agents of a type whose key starts with `prefix`, in key order.
-    pub fn agents(
+    pub async fn agents(
         &self,
         tenant: &TenantId,
         agent_type: &Name,
         prefix: &str,
         page: &PageRequest,
     ) -> Result<Page<AgentInfo>, EddyError> {
+        self.inner.caught_up().await;
         self.inner.list_agents(tenant, agent_type, prefix, page)
     }
 
@@ -258,20 +260,22 @@ impl Node {
     }
 
     /// Recent and durable invocations, newest first.
-    pub fn invocations(
+    pub async fn invocations(
         &self,
         tenant: &TenantId,
         page: &PageRequest,
     ) -> Result<Page<InvocationInfo>, EddyError> {
+        self.inner.caught_up().await;
         self.inner.list_invocations(tenant, page)
     }
 
     /// Deliveries that were given up, newest first.
-    pub fn dead_letters(
+    pub async fn dead_letters(
         &self,
         tenant: &TenantId,
         page: &PageRequest,
     ) -> Result<Page<DeadLetterInfo>, EddyError> {
+        self.inner.caught_up().await;
         self.inner.list_dead_letters(tenant, page)
     }
 
@@ -480,7 +484,6 @@ async fn quiet(inner: &Inner) {
 }
 
 fn close(inner: &Arc<Inner>, threads: Vec<JoinHandle<()>>) -> Result<(), EddyError> {
-    let closed = inner.journal.close();
     inner.applier.close();
     for thread in threads {
         if thread.join().is_err() {
@@ -490,8 +493,10 @@ fn close(inner: &Arc<Inner>, threads: Vec<JoinHandle<()>>) -> Result<(), EddyErr
     if let Some(error) = inner.fatal.borrow().clone() {
         return Err(error);
     }
-    closed?;
-    durability::checkpoint(inner)
+    // What becomes durable from here on is replayed at the next start.
+    let checkpoint = durability::checkpoint(inner);
+    inner.journal.close()?;
+    checkpoint
 }
 
 /// Lets running guests give way, and see that they were cancelled.

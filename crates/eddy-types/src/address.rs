@@ -8,7 +8,9 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::Xxh3;
 
 /// Position of a record in the journal of one shard. The first record has 1; 0 means "before all".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
 
@@ -21,7 +23,9 @@ impl Seq {
 }
 
 /// A shard: the unit of placement, ownership and replication.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct ShardId(pub u16);
 
@@ -35,7 +39,9 @@ impl ShardMap {
     /// A map over `count` shards; at least one.
     #[must_use]
     pub fn new(count: u16) -> Self {
-        Self { count: count.max(1) }
+        Self {
+            count: count.max(1),
+        }
     }
 
     /// How many shards there are.
@@ -70,7 +76,9 @@ impl ShardMap {
 
 /// The part of a key that is hashed: between the first `{` and the next `}` when that is not empty.
 fn hash_tag(key: &str) -> &str {
-    let Some((_, rest)) = key.split_once('{') else { return key };
+    let Some((_, rest)) = key.split_once('{') else {
+        return key;
+    };
     match rest.split_once('}') {
         Some((tag, _)) if !tag.is_empty() => tag,
         _ => key,
@@ -158,15 +166,19 @@ impl TenantId {
 
 fn check_name(what: &str, text: &str) -> Result<(), EddyError> {
     let first_ok = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    let rest_ok = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    let rest_ok = text
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     if first_ok && rest_ok && text.len() <= MAX_NAME_BYTES {
         return Ok(());
     }
-    Err(EddyError::new(ErrorCode::InvalidName, format!("{text:?} is not a valid {what}")).hint(
-        format!(
-            "Use 1 to {MAX_NAME_BYTES} letters, digits, '_' or '-', starting with a letter or '_'."
-        ),
-    ))
+    Err(EddyError::new(
+        ErrorCode::InvalidName,
+        format!("{text:?} is not a valid {what}"),
+    )
+    .hint(format!(
+        "Use 1 to {MAX_NAME_BYTES} letters, digits, '_' or '-', starting with a letter or '_'."
+    )))
 }
 
 fn check_key(what: &str, text: &str) -> Result<(), EddyError> {
@@ -174,8 +186,13 @@ fn check_key(what: &str, text: &str) -> Result<(), EddyError> {
         return Ok(());
     }
     let shown: String = text.chars().take(40).collect();
-    Err(EddyError::new(ErrorCode::InvalidName, format!("{shown:?} is not a valid {what}"))
-        .hint(format!("Use 1 to {MAX_KEY_BYTES} bytes of UTF-8 without control characters.")))
+    Err(EddyError::new(
+        ErrorCode::InvalidName,
+        format!("{shown:?} is not a valid {what}"),
+    )
+    .hint(format!(
+        "Use 1 to {MAX_KEY_BYTES} bytes of UTF-8 without control characters."
+    )))
 }
 
 /// A function of a tenant.
@@ -199,7 +216,11 @@ impl AgentId {
     /// The address of `agent_type/key` in `tenant`.
     #[must_use]
     pub fn new(tenant: TenantId, agent_type: Name, key: Key) -> Self {
-        Self { tenant, agent_type, key }
+        Self {
+            tenant,
+            agent_type,
+            key,
+        }
     }
 
     /// The tenant.
@@ -252,8 +273,10 @@ mod tests {
         // Stored data depends on these numbers: a change here is a change of format.
         let map = ShardMap::new(16);
         let tenant = TenantId::default_tenant();
-        let shards: Vec<_> =
-            ["alice", "bob", "{t}x", "{t}y"].iter().map(|k| map.shard_of(&tenant, k).0).collect();
+        let shards: Vec<_> = ["alice", "bob", "{t}x", "{t}y"]
+            .iter()
+            .map(|k| map.shard_of(&tenant, k).0)
+            .collect();
         assert_eq!(shards[2], shards[3]);
         assert_eq!(shards, [15, 13, 10, 10]);
     }

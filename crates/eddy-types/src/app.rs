@@ -138,7 +138,9 @@ impl RetryPolicy {
     #[must_use]
     pub fn pause_after(&self, attempt: u32) -> Duration {
         let doublings = attempt.saturating_sub(1).min(30);
-        self.backoff.saturating_mul(1 << doublings).min(self.max_backoff)
+        self.backoff
+            .saturating_mul(1 << doublings)
+            .min(self.max_backoff)
     }
 }
 

@@ -209,7 +209,13 @@ impl EddyError {
     /// An error with a code and what happened.
     #[must_use]
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), hint: None, retry_after: None, guest: None }
+        Self {
+            code,
+            detail: detail.into(),
+            hint: None,
+            retry_after: None,
+            guest: None,
+        }
     }
 
     /// Adds what to do next.
@@ -280,14 +286,20 @@ mod tests {
             .filter(|name| name != "README")
             .collect();
         let codes: BTreeSet<String> = texts.iter().map(|text| (*text).to_owned()).collect();
-        assert_eq!(codes, pages, "codes (left) and pages in docs/errors (right) differ");
+        assert_eq!(
+            codes, pages,
+            "codes (left) and pages in docs/errors (right) differ"
+        );
     }
 
     #[test]
     fn a_guest_may_choose_an_error_status_only() {
         let with = |status| {
             EddyError::new(ErrorCode::GuestError, "no")
-                .guest(GuestFailure { status, ..GuestFailure::default() })
+                .guest(GuestFailure {
+                    status,
+                    ..GuestFailure::default()
+                })
                 .http_status()
         };
         assert_eq!(with(Some(409)), 409);

@@ -64,7 +64,14 @@ fn print_line(text: &str) {
 }
 
 fn for_people(error: &EddyError) -> String {
-    let mut text = format!("error[{}]: {}", error.code, indented(&error.detail));
+    let mut text = format!("error[{}]: ", error.code);
+    if let Some(guest) = &error.guest {
+        // Some runtimes put the name into the message, some do not.
+        if !error.detail.starts_with(&guest.name) && !guest.name.is_empty() {
+            text += &format!("{}: ", guest.name);
+        }
+    }
+    text += &indented(&error.detail);
     if let Some(guest) = &error.guest {
         if let Some(stack) = &guest.stack {
             for line in stack.lines() {
@@ -112,7 +119,7 @@ mod tests {
 
     #[test]
     fn an_error_says_what_why_where_and_what_next() {
-        let error = EddyError::new(ErrorCode::GuestError, "OutOfStock: only 3 left")
+        let error = EddyError::new(ErrorCode::GuestError, "only 3 left")
             .hint("See the log of the invocation.")
             .guest(GuestFailure {
                 name: "OutOfStock".into(),

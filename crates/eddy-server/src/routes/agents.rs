@@ -79,7 +79,8 @@ pub(crate) async fn list(
     let (page, prefix) = parameters.split();
     let page = state
         .node
-        .agents(&state.tenant, &agent_type, &prefix, &page)?;
+        .agents(&state.tenant, &agent_type, &prefix, &page)
+        .await?;
     let items = page.items.into_iter().map(convert::agent).collect();
     Ok(document(
         StatusCode::OK,
@@ -114,7 +115,7 @@ pub(crate) async fn show(
     let agent = address(&state, &agent_type, &key)?;
     Ok(document(
         StatusCode::OK,
-        &convert::agent(state.node.agent(&agent)?),
+        &convert::agent(state.node.agent(&agent).await?),
     ))
 }
 

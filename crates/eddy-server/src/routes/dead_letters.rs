@@ -25,7 +25,10 @@ pub(crate) async fn list(
     State(state): State<AppState>,
     Parameters(parameters): Parameters<PageParameters>,
 ) -> Result<Response, Failure> {
-    let page = state.node.dead_letters(&state.tenant, &parameters.into())?;
+    let page = state
+        .node
+        .dead_letters(&state.tenant, &parameters.into())
+        .await?;
     let items = page.items.into_iter().map(convert::dead_letter).collect();
     Ok(document(
         StatusCode::OK,

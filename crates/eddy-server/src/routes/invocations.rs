@@ -30,7 +30,10 @@ pub(crate) async fn list(
     State(state): State<AppState>,
     Parameters(parameters): Parameters<PageParameters>,
 ) -> Result<Response, Failure> {
-    let page = state.node.invocations(&state.tenant, &parameters.into())?;
+    let page = state
+        .node
+        .invocations(&state.tenant, &parameters.into())
+        .await?;
     let items = page.items.into_iter().map(convert::invocation).collect();
     Ok(document(
         StatusCode::OK,

@@ -70,7 +70,7 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     tokio::select! {
         drained = serving.drain(&node, args.grace) => ended.and(drained.map_err(Failed::stopped)),
         name = signals.next() => {
-            let detail = format!("{name} came again before everything had ended");
+            let detail = format!("{name} came before everything had ended");
             let error = EddyError::new(ErrorCode::ShuttingDown, detail);
             Err(Failed::stopped(error.hint("Nothing acknowledged is lost; the next start replays the journal.")))
         }

@@ -88,11 +88,6 @@ impl Node {
         self.child.wait().expect("the node ends")
     }
 
-    /// Waits until the node ends by itself.
-    pub fn wait(&mut self) -> ExitStatus {
-        self.child.wait().expect("the node ends")
-    }
-
     pub async fn call(
         &self,
         agent: &str,
