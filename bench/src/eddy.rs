@@ -25,7 +25,9 @@ struct Node {
 }
 
 fn project() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("bench lies in the project's root")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("bench lies in the project's root")
 }
 
 /// The binary lies beside this one.
@@ -41,18 +43,34 @@ fn binary() -> Result<PathBuf> {
 async fn start(apps: &[PathBuf]) -> Result<Node> {
     let data = tempfile::tempdir()?;
     let mut command = Command::new(binary()?);
-    command.args(["up", "--json", "--listen", "127.0.0.1:0", "--data"]).arg(data.path());
+    command
+        .args(["up", "--json", "--listen", "127.0.0.1:0", "--data"])
+        .arg(data.path());
     for app in apps {
         command.arg("--app").arg(app);
     }
-    command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
     let mut child = command.spawn()?;
     let stdout = child.stdout.take().context("stdout is piped")?;
-    let line = BufReader::new(stdout).lines().next_line().await?.context("the node ended")?;
+    let line = BufReader::new(stdout)
+        .lines()
+        .next_line()
+        .await?
+        .context("the node ended")?;
     let ready: serde_json::Value = serde_json::from_str(&line)?;
     let url = ready["url"].as_str().context("no url")?;
-    let address = url.trim_start_matches("http://").trim_end_matches('/').parse()?;
-    Ok(Node { child, address, _data: data })
+    let address = url
+        .trim_start_matches("http://")
+        .trim_end_matches('/')
+        .parse()?;
+    Ok(Node {
+        child,
+        address,
+        _data: data,
+    })
 }
 
 pub(crate) async fn measure(plan: Plan, rows: &mut Rows) -> Result<()> {
@@ -65,27 +83,62 @@ pub(crate) async fn measure(plan: Plan, rows: &mut Rows) -> Result<()> {
     for clients in [1, 32] {
         let floor = format!("floor: bare hyper, c{clients}");
         let hello = post(at, plan, clients, |_| "/v1/functions/hello".into(), "null").await?;
-        rows.add(&format!("hello function, fresh instance, c{clients}"), Some(&floor), hello);
+        rows.add(
+            &format!("hello function, fresh instance, c{clients}"),
+            Some(&floor),
+            hello,
+        );
     }
     let kib = format!("\"{}\"", "x".repeat(1022));
     for clients in [1, 32] {
         let floor = format!("floor: raw TCP 1 KiB ping-pong, c{clients}");
-        let echo = post(at, plan, clients, |_| "/v1/agents/counter/e/echo".into(), &kib).await?;
-        rows.add(&format!("1 KiB query echo, warm agent, c{clients}"), Some(&floor), echo);
+        let echo = post(
+            at,
+            plan,
+            clients,
+            |_| "/v1/agents/counter/e/echo".into(),
+            &kib,
+        )
+        .await?;
+        rows.add(
+            &format!("1 KiB query echo, warm agent, c{clients}"),
+            Some(&floor),
+            echo,
+        );
     }
     for clients in [1, 32] {
         let path = |_| "/v1/agents/counter/one/increment".into();
         let increment = post(at, plan, clients, path, "null").await?;
-        rows.add(&format!("durable increment, 1 agent, c{clients}"), Some(FLUSH), increment);
+        rows.add(
+            &format!("durable increment, 1 agent, c{clients}"),
+            Some(FLUSH),
+            increment,
+        );
     }
     let hundred = |client| format!("/v1/agents/counter/h{client}/increment");
     let increment = post(at, plan, 100, hundred, "null").await?;
-    rows.add("durable increment, 100 agents, c100", Some(FLUSH), increment);
+    rows.add(
+        "durable increment, 100 agents, c100",
+        Some(FLUSH),
+        increment,
+    );
     let hundred = |client| format!("/v1/agents/tsCounter/h{client}/increment");
     let increment = post(at, plan, 100, hundred, "{}").await?;
-    rows.add("durable increment, TypeScript, 100 agents, c100", Some(FLUSH), increment);
-    rows.add("first message to a new agent (cold), c1", None, cold(at, plan, "counter").await?);
-    rows.add("first message, TypeScript (cold), c1", None, cold(at, plan, "tsCounter").await?);
+    rows.add(
+        "durable increment, TypeScript, 100 agents, c100",
+        Some(FLUSH),
+        increment,
+    );
+    rows.add(
+        "first message to a new agent (cold), c1",
+        None,
+        cold(at, plan, "counter").await?,
+    );
+    rows.add(
+        "first message, TypeScript (cold), c1",
+        None,
+        cold(at, plan, "tsCounter").await?,
+    );
     for (agent, what) in [("counter", "Rust"), ("tsCounter", "TypeScript")] {
         let bytes = memory_per_agent(&node, agent).await?;
         rows.add_memory(&format!("memory per live agent, {what}"), bytes);
@@ -128,7 +181,10 @@ async fn cold(at: SocketAddr, plan: Plan, agent: &'static str) -> Result<Measure
                 async move {
                     let path = format!("/v1/agents/{agent}/cold-{started:?}-{n}/value");
                     let path = path.replace([' ', '{', '}', ':', ','], "");
-                    connection.post(&path, Bytes::from_static(b"null")).await.map(drop)
+                    connection
+                        .post(&path, Bytes::from_static(b"null"))
+                        .await
+                        .map(drop)
                 }
             })
         }
@@ -152,8 +208,15 @@ async fn memory_per_agent(node: &Node, agent: &str) -> Result<f64> {
 fn resident(node: &Node) -> Result<u64> {
     let pid = node.child.id().context("the node ended")?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-    let kib: u64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .context("no VmRSS")?;
+    let kib: u64 = line
+        .split_whitespace()
+        .nth(1)
+        .context("no number")?
+        .parse()?;
     Ok(kib * 1024)
 }
 

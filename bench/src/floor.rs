@@ -23,7 +23,11 @@ use tokio::sync::Mutex;
 const KIB: usize = 1024;
 
 pub(crate) async fn measure(plan: Plan, rows: &mut Rows) -> Result<()> {
-    rows.add("floor: append 4 KiB + fdatasync, 1 thread", None, flush(plan).await?);
+    rows.add(
+        "floor: append 4 KiB + fdatasync, 1 thread",
+        None,
+        flush(plan).await?,
+    );
     let echo = tcp_echo().await?;
     for clients in [1, 32] {
         let measured = load::run(clients, plan.time, |_| async move {
@@ -33,7 +37,11 @@ pub(crate) async fn measure(plan: Plan, rows: &mut Rows) -> Result<()> {
             Ok(move || ping(stream.clone()))
         })
         .await?;
-        rows.add(&format!("floor: raw TCP 1 KiB ping-pong, c{clients}"), None, measured);
+        rows.add(
+            &format!("floor: raw TCP 1 KiB ping-pong, c{clients}"),
+            None,
+            measured,
+        );
     }
     let bare = bare_hyper().await?;
     for clients in [1, 32] {
@@ -72,7 +80,11 @@ async fn flush(plan: Plan) -> Result<Measured> {
         let per_second = times.len() as f64 / started.elapsed().as_secs_f64();
         times.sort_unstable();
         let at = |q: f64| times[((times.len() - 1) as f64 * q) as usize].as_secs_f64() * 1e6;
-        Ok(Measured { p50_us: at(0.5), p99_us: at(0.99), per_second })
+        Ok(Measured {
+            p50_us: at(0.5),
+            p99_us: at(0.99),
+            per_second,
+        })
     })
     .await?
 }
@@ -114,7 +126,8 @@ async fn bare_hyper() -> Result<SocketAddr> {
                 Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"\"hello\""))))
             });
             tokio::spawn(
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), hello),
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), hello),
             );
         }
     });

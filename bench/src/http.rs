@@ -38,7 +38,12 @@ impl Connection {
             .body(Full::new(body))?;
         let response = self.0.lock().await.send_request(request).await?;
         let status = response.status();
-        let body = response.into_body().collect().await.context("reading an answer")?.to_bytes();
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .context("reading an answer")?
+            .to_bytes();
         if !status.is_success() {
             bail!("{path}: {status} {}", String::from_utf8_lossy(&body));
         }

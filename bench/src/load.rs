@@ -32,8 +32,10 @@ where
     }
     let started = Instant::now();
     let until = started + time;
-    let tasks: Vec<_> =
-        ready.into_iter().map(|client| tokio::spawn(one_client(client, until))).collect();
+    let tasks: Vec<_> = ready
+        .into_iter()
+        .map(|client| tokio::spawn(one_client(client, until)))
+        .collect();
     let mut all = histogram()?;
     for task in tasks {
         all.add(task.await??)?;

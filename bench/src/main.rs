@@ -2,7 +2,10 @@
 //! several rounds; the table shows medians and the ratio to the floor that bounds each row.
 //!
 //! `cargo xtask bench [first] [--rounds N] [--seconds N] [--json]`
-#![allow(clippy::disallowed_methods, reason = "a benchmark measures with the real clock and tasks")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures with the real clock and tasks"
+)]
 
 mod eddy;
 mod floor;
@@ -35,7 +38,11 @@ async fn main() -> Result<()> {
 }
 
 fn parse(args: impl Iterator<Item = String>) -> Result<Plan> {
-    let mut plan = Plan { rounds: 3, time: Duration::from_secs(2), json: false };
+    let mut plan = Plan {
+        rounds: 3,
+        time: Duration::from_secs(2),
+        json: false,
+    };
     let mut args = args;
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -43,7 +50,9 @@ fn parse(args: impl Iterator<Item = String>) -> Result<Plan> {
             "--json" => plan.json = true,
             "--rounds" => plan.rounds = number(&mut args)?.max(1),
             "--seconds" => plan.time = Duration::from_secs(number(&mut args)?.clamp(1, 60) as u64),
-            other => bail!("unknown argument {other:?}: use first, --rounds N, --seconds N, --json"),
+            other => {
+                bail!("unknown argument {other:?}: use first, --rounds N, --seconds N, --json")
+            }
         }
     }
     Ok(plan)

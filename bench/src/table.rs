@@ -21,15 +21,25 @@ pub(crate) struct Rows(Vec<Row>);
 
 impl Rows {
     fn row(&mut self, name: &str) -> &mut Row {
-        let at = self.0.iter().position(|row| row.name == name).unwrap_or_else(|| {
-            self.0.push(Row { name: name.to_owned(), ..Row::default() });
-            self.0.len() - 1
-        });
+        let at = self
+            .0
+            .iter()
+            .position(|row| row.name == name)
+            .unwrap_or_else(|| {
+                self.0.push(Row {
+                    name: name.to_owned(),
+                    ..Row::default()
+                });
+                self.0.len() - 1
+            });
         &mut self.0[at]
     }
 
     pub(crate) fn add(&mut self, name: &str, floor: Option<&str>, measured: Measured) {
-        eprintln!("  {name}: {:.0} us, {:.0}/s", measured.p50_us, measured.per_second);
+        eprintln!(
+            "  {name}: {:.0} us, {:.0}/s",
+            measured.p50_us, measured.per_second
+        );
         let row = self.row(name);
         row.floor = floor.map(str::to_owned);
         row.p50_us.push(measured.p50_us);
@@ -50,18 +60,32 @@ impl Rows {
             return;
         }
         let mut table = Table::new();
-        table.set_header(["work", "p50 us", "p99 us", "per second", "p50 / floor", "rate / floor"]);
+        table.set_header([
+            "work",
+            "p50 us",
+            "p99 us",
+            "per second",
+            "p50 / floor",
+            "rate / floor",
+        ]);
         for row in &self.0 {
             table.add_row(row.cells(self));
         }
         println!("{table}");
-        println!("medians of {} rounds, {} s a row", plan.rounds, plan.time.as_secs());
+        println!(
+            "medians of {} rounds, {} s a row",
+            plan.rounds,
+            plan.time.as_secs()
+        );
     }
 }
 
 impl Row {
     fn ratios(&self, all: &Rows) -> Option<(f64, f64)> {
-        let floor = all.0.iter().find(|row| Some(&row.name) == self.floor.as_ref())?;
+        let floor = all
+            .0
+            .iter()
+            .find(|row| Some(&row.name) == self.floor.as_ref())?;
         let p50 = median(&self.p50_us) / median(&floor.p50_us);
         Some((p50, median(&self.per_second) / median(&floor.per_second)))
     }
