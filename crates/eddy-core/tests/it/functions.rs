@@ -137,6 +137,13 @@ fn an_error_discards_the_sends_and_too_many_bytes_end_one_in_the_background() {
         (world.said(late), world.cores[0].outbox_len()),
         ("record-too-large".into(), 0)
     );
+    let thrown = |mut world: World| {
+        let reply = submit(&mut world, "1", false);
+        let sends = vec![outgoing(&agent("a"), "1")];
+        end(&mut world, FunctionEnd::Returned(Err(guest_error()), sends));
+        (world.said(reply), world.runs.len())
+    };
+    assert_eq!(thrown(World::new(1)), ("guest-error".into(), 0));
     let reply = world.reply_slot();
     let sends = vec![outgoing(&agent("a"), "1")];
     let plain = PlainSends {

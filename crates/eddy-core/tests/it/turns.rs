@@ -200,8 +200,9 @@ fn the_effects_of_a_turn_are_numbered_up_to_a_limit() {
 fn a_turn_may_overwrite_a_key_as_often_as_it_likes() {
     let mut effects = Effects::default();
     let value = || Value::Bytes(vec![0; 100_000].into());
-    for _ in 0..1000 {
-        effects.set("progress", value()).unwrap();
+    for n in 0..1000 {
+        let value = Value::Bytes(vec![0; n * 100].into());
+        effects.set("progress", value).unwrap();
     }
     let grown = (0..1000).try_for_each(|n| effects.set(&n.to_string(), value()));
     assert_eq!(grown.unwrap_err().code, ErrorCode::RecordTooLarge);
