@@ -7,7 +7,13 @@ use rquickjs::{Ctx, Error, IntoJs, Result, String as JsString, TypedArray, Value
 
 /// A failure of the runtime itself.
 pub fn failure(code: &str, message: impl Into<String>) -> Failure {
-    Failure { code: code.to_owned(), message: message.into(), stack: None, status: None, details: None }
+    Failure {
+        code: code.to_owned(),
+        message: message.into(),
+        stack: None,
+        status: None,
+        details: None,
+    }
 }
 
 /// Throws what the node answered as an `EddyError`.
@@ -34,13 +40,21 @@ pub fn from_thrown<'js>(ctx: &Ctx<'js>, hooks: &Hooks, thrown: Value<'js>) -> Fa
     let parts = engine::function(ctx, &hooks.describe)
         .and_then(|describe| describe.call::<_, rquickjs::Array<'js>>((thrown,)))
         .and_then(|parts| -> Result<Parts> {
-            Ok((parts.get(0)?, parts.get(1)?, parts.get(2)?, parts.get(3)?, parts.get(4)?))
+            Ok((
+                parts.get(0)?,
+                parts.get(1)?,
+                parts.get(2)?,
+                parts.get(3)?,
+                parts.get(4)?,
+            ))
         });
     match parts {
         Ok((code, message, stack, status, details)) => Failure {
             code,
             message,
-            stack: stack.map(|stack| user_frames(&stack)).filter(|stack| !stack.is_empty()),
+            stack: stack
+                .map(|stack| user_frames(&stack))
+                .filter(|stack| !stack.is_empty()),
             status,
             details: details.map(String::into_bytes),
         },
@@ -69,7 +83,12 @@ pub fn user_frames(stack: &str) -> String {
             && !frame.ends_with("at native")
             && !frame.contains("<input>")
     };
-    stack.lines().map(str::trim).filter(own).collect::<Vec<_>>().join("\n")
+    stack
+        .lines()
+        .map(str::trim)
+        .filter(own)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A value as the argument of a message: `undefined` is `null`.
@@ -94,7 +113,11 @@ pub fn argument<'js>(ctx: &Ctx<'js>, json: Vec<u8>) -> Result<Value<'js>> {
         return Ok(Value::new_undefined(ctx.clone()));
     }
     let value = ctx.json_parse(json)?;
-    if value.is_null() { Ok(Value::new_undefined(ctx.clone())) } else { Ok(value) }
+    if value.is_null() {
+        Ok(Value::new_undefined(ctx.clone()))
+    } else {
+        Ok(value)
+    }
 }
 
 /// A value to be kept in state.
@@ -102,7 +125,9 @@ pub fn to_state<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<StateValue> {
     if let Some(bytes) = bytes(&value) {
         return Ok(StateValue::Bytes(bytes));
     }
-    json(ctx, value)?.map(StateValue::Json).ok_or_else(|| not_json(ctx, "the value"))
+    json(ctx, value)?
+        .map(StateValue::Json)
+        .ok_or_else(|| not_json(ctx, "the value"))
 }
 
 /// A kept value.
@@ -137,5 +162,8 @@ pub fn string<'js>(ctx: &Ctx<'js>, text: &str) -> Result<JsString<'js>> {
 }
 
 fn not_json(ctx: &Ctx<'_>, what: &str) -> Error {
-    rquickjs::Exception::throw_type(ctx, &format!("{what} is a function or symbol, which JSON cannot hold"))
+    rquickjs::Exception::throw_type(
+        ctx,
+        &format!("{what} is a function or symbol, which JSON cannot hold"),
+    )
 }

@@ -49,7 +49,10 @@ pub fn install(host: &Object<'_>) -> Result<()> {
 /// Drops everything under way, which cancels it.
 pub fn clear() {
     let gone = TABLE.with_borrow_mut(|table| {
-        (std::mem::take(&mut table.waiting), std::mem::take(&mut table.ready))
+        (
+            std::mem::take(&mut table.waiting),
+            std::mem::take(&mut table.ready),
+        )
     });
     drop(gone);
 }
@@ -78,13 +81,30 @@ impl Table {
         // From the back, so that removing one leaves the positions before it as they are.
         for position in positions.into_iter().rev() {
             let position = position as usize;
-            let outcome = self.waiting.get(position).and_then(|one| one.pending.take());
+            let outcome = self
+                .waiting
+                .get(position)
+                .and_then(|one| one.pending.take());
             if let Some(outcome) = outcome {
-                let Waiting { id, resolve, reject, timer, .. } = self.waiting.remove(position);
-                self.ready.push_front(Ready { id, outcome, resolve, reject, timer });
+                let Waiting {
+                    id,
+                    resolve,
+                    reject,
+                    timer,
+                    ..
+                } = self.waiting.remove(position);
+                self.ready.push_front(Ready {
+                    id,
+                    outcome,
+                    resolve,
+                    reject,
+                    timer,
+                });
             }
         }
-        self.ready.make_contiguous().sort_by(|a, b| a.due().total_cmp(&b.due()));
+        self.ready
+            .make_contiguous()
+            .sort_by(|a, b| a.due().total_cmp(&b.due()));
         Ok(())
     }
 }
@@ -106,7 +126,13 @@ impl Ready {
     /// Tells JavaScript. An exception is a timer callback's own.
     pub fn settle(self, ctx: &Ctx<'_>) -> Result<()> {
         if let Some(timer) = self.timer.filter(|timer| timer.repeat) {
-            add_timer(ctx, Some(self.id), timer.milliseconds, true, self.resolve.clone())?;
+            add_timer(
+                ctx,
+                Some(self.id),
+                timer.milliseconds,
+                true,
+                self.resolve.clone(),
+            )?;
         }
         let resolve = engine::function(ctx, &self.resolve)?;
         match self.outcome {
@@ -156,7 +182,13 @@ fn start<'js>(
     let pending = pending.map_err(|failure| convert::throw(ctx, failure))?;
     let resolve = Persistent::save(ctx, resolve);
     let reject = Some(Persistent::save(ctx, reject));
-    Ok(add(Waiting { id: next_id(), pending, resolve, reject, timer: None }))
+    Ok(add(Waiting {
+        id: next_id(),
+        pending,
+        resolve,
+        reject,
+        timer: None,
+    }))
 }
 
 fn start_call<'js>(
@@ -169,7 +201,12 @@ fn start_call<'js>(
     reject: Function<'js>,
 ) -> Result<u32> {
     let argument = convert::payload(&ctx, argument)?;
-    start(&ctx, node::call(&agent, &key, &method, &argument), resolve, reject)
+    start(
+        &ctx,
+        node::call(&agent, &key, &method, &argument),
+        resolve,
+        reject,
+    )
 }
 
 fn start_invoke<'js>(
@@ -197,7 +234,12 @@ fn start_fetch<'js>(
     while let (Some(name), Some(value)) = (rest.next(), rest.next()) {
         pairs.push((name, value));
     }
-    let request = HttpRequest { method, url, headers: pairs, body: convert::bytes(&body) };
+    let request = HttpRequest {
+        method,
+        url,
+        headers: pairs,
+        body: convert::bytes(&body),
+    };
     start(&ctx, node::fetch(&request), resolve, reject)
 }
 
@@ -218,12 +260,26 @@ fn add_timer(
     repeat: bool,
     resolve: Held,
 ) -> Result<u32> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "web.js bounds it")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "web.js bounds it"
+    )]
     let sleep = node::sleep(milliseconds as u64);
     let pending = sleep.map_err(|failure| convert::throw(ctx, failure))?;
-    let timer = Timer { due: web::monotonic() + milliseconds, milliseconds, repeat };
+    let timer = Timer {
+        due: web::monotonic() + milliseconds,
+        milliseconds,
+        repeat,
+    };
     let id = id.unwrap_or_else(next_id);
-    Ok(add(Waiting { id, pending, resolve, reject: None, timer: Some(timer) }))
+    Ok(add(Waiting {
+        id,
+        pending,
+        resolve,
+        reject: None,
+        timer: Some(timer),
+    }))
 }
 
 fn cancel(id: u32) {

@@ -2,7 +2,9 @@
 //! snapshot. What programs define is not here (`program`).
 
 use crate::{effects, platform, program, turn, web};
-use rquickjs::{CatchResultExt, Context, Ctx, Function, Module, Object, Persistent, Result, Runtime};
+use rquickjs::{
+    CatchResultExt, Context, Ctx, Function, Module, Object, Persistent, Result, Runtime,
+};
 use std::cell::OnceCell;
 
 /// Heap growth, in bytes, before the first collection of cycles. A collection touches every object,
@@ -10,7 +12,7 @@ use std::cell::OnceCell;
 const GC_HEADROOM: usize = 512 << 10;
 /// Deepest JavaScript stack, in bytes of the shadow stack, before a `RangeError`. The engine's own
 /// native stack grows along with it and must not run out first.
-const MAX_STACK: usize = 160 << 10;
+const MAX_STACK: usize = 384 << 10;
 /// Frames that an error's stack keeps: the runtime's own are dropped afterwards.
 const STACK_FRAMES: u32 = 32;
 
@@ -19,7 +21,10 @@ const SOURCES: [(&str, &str); 5] = [
     ("eddy:web", include_str!("js/web.js")),
     ("eddy:url", include_str!("js/url.js")),
     ("eddy:fetch", include_str!("js/fetch.js")),
-    ("eddy", "export { agent, fn, query, EddyError } from 'eddy:core';"),
+    (
+        "eddy",
+        "export { agent, fn, query, EddyError } from 'eddy:core';",
+    ),
 ];
 
 /// A JavaScript function that outlives a borrow of the context.
@@ -64,7 +69,14 @@ pub fn with<R>(work: impl FnOnce(&Ctx<'_>, &Hooks) -> R) -> R {
 
 /// The hooks, from inside a call that JavaScript made.
 pub fn hooks<R>(work: impl FnOnce(&Hooks) -> R) -> R {
-    ENGINE.with(|cell| work(&cell.get().expect("JavaScript runs only once the engine is there").hooks))
+    ENGINE.with(|cell| {
+        work(
+            &cell
+                .get()
+                .expect("JavaScript runs only once the engine is there")
+                .hooks,
+        )
+    })
 }
 
 /// A held function, for calling now.
@@ -100,9 +112,13 @@ fn prelude(ctx: &Ctx<'_>) -> Result<Hooks> {
     let mut core = None;
     for (name, source) in SOURCES {
         let declared = Module::declare(ctx.clone(), name, source);
-        let module = declared.catch(ctx).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let module = declared
+            .catch(ctx)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         let (module, done) = module.eval()?;
-        done.finish::<()>().catch(ctx).unwrap_or_else(|error| panic!("{name}: {error}"));
+        done.finish::<()>()
+            .catch(ctx)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         if name == "eddy:core" {
             core = Some(module);
         }
@@ -124,14 +140,19 @@ fn prelude(ctx: &Ctx<'_>) -> Result<Hooks> {
 
 /// Overwrites the unused part of the stack, so that the snapshot neither carries the leftovers of
 /// its making nor differs from build to build.
-#[allow(unsafe_code, reason = "the stack is memory like any other in WebAssembly")]
+#[allow(
+    unsafe_code,
+    reason = "the stack is memory like any other in WebAssembly"
+)]
 #[inline(never)]
 fn wipe_stack() {
     /// Below this address lies nothing of the stack; above the current frame all of it is in use.
     const FLOOR: usize = 1024;
     const FRAME: usize = 4096;
     let here = 0u8;
-    let top = std::hint::black_box(&raw const here).addr().saturating_sub(FRAME);
+    let top = std::hint::black_box(&raw const here)
+        .addr()
+        .saturating_sub(FRAME);
     // SAFETY: the linker puts the stack first, so [FLOOR, top) is unused stack: nothing lives there.
     unsafe {
         for address in FLOOR..top {

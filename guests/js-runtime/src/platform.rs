@@ -17,7 +17,10 @@ pub fn install(host: &Object<'_>) -> Result<()> {
     host.set("cancelTimer", Function::new(ctx.clone(), cancel_timer)?)?;
     host.set("now", Function::new(ctx.clone(), now)?)?;
     host.set("random", Function::new(ctx.clone(), random)?)?;
-    host.set("invocation", Function::new(ctx.clone(), context::invocation)?)?;
+    host.set(
+        "invocation",
+        Function::new(ctx.clone(), context::invocation)?,
+    )?;
     host.set("env", Function::new(ctx.clone(), env)?)?;
     host.set("log", Function::new(ctx.clone(), log)?)?;
     host.set("errorText", Function::new(ctx.clone(), error_text)?)
@@ -53,7 +56,11 @@ fn state_list<'js>(
     after: Option<String>,
     limit: f64,
 ) -> Result<Array<'js>> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "core.js bounds it")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "core.js bounds it"
+    )]
     let limit = limit as u32;
     let entries = state::list(&prefix, after.as_deref(), limit)
         .map_err(|failure| convert::throw(&ctx, failure))?;
@@ -86,7 +93,11 @@ fn set_timer<'js>(
     argument: Value<'js>,
 ) -> Result<()> {
     let argument = convert::payload(&ctx, argument)?;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked in core.js")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked in core.js"
+    )]
     let milliseconds = milliseconds.ceil() as u64;
     outbox::set_timer(&name, milliseconds, &method, &argument)
         .map_err(|failure| convert::throw(&ctx, failure))
@@ -96,7 +107,10 @@ fn cancel_timer(ctx: Ctx<'_>, name: String) -> Result<bool> {
     outbox::cancel_timer(&name).map_err(|failure| convert::throw(&ctx, failure))
 }
 
-#[allow(clippy::cast_precision_loss, reason = "milliseconds stay below 2^53 for 280,000 years")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "milliseconds stay below 2^53 for 280,000 years"
+)]
 fn now() -> f64 {
     context::now() as f64
 }

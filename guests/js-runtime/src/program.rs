@@ -34,11 +34,17 @@ pub struct Method {
     pub read_only: bool,
 }
 
+/// A module before QuickJS has it.
+enum Code {
+    Source(String),
+    Bytecode(Vec<u8>),
+}
+
 /// The program of this instance.
 #[derive(Default)]
 pub struct Program {
-    /// Names of its modules, sources of those not compiled yet.
-    modules: BTreeMap<String, Option<String>>,
+    /// Its modules by name.
+    modules: BTreeMap<String, Code>,
     /// Whether `load` succeeded.
     pub loaded: bool,
     /// By name.
@@ -60,15 +66,20 @@ pub fn with<R>(work: impl FnOnce(&Program) -> R) -> R {
 pub fn compile(modules: Vec<javascript::Module>) -> std::result::Result<Vec<u8>, Failure> {
     let names: Vec<String> = modules.iter().map(|module| module.name.clone()).collect();
     PROGRAM.with_borrow_mut(|program| {
-        program.modules =
-            modules.into_iter().map(|module| (module.name, Some(module.source))).collect();
+        let coded = modules
+            .into_iter()
+            .map(|module| (module.name, Code::Source(module.source)));
+        program.modules = coded.collect();
     });
     engine::with(|ctx, hooks| {
         let mut bytes = MAGIC.to_vec();
         for name in &names {
             let module = declare(ctx, name);
             let bytecode = module.and_then(|module| {
-                module.write(WriteOptions { strip_source: true, ..WriteOptions::default() })
+                module.write(WriteOptions {
+                    strip_source: true,
+                    ..WriteOptions::default()
+                })
             });
             let bytecode = bytecode.map_err(|error| invalid(ctx, hooks, &error))?;
             put(&mut bytes, name.as_bytes());
@@ -82,31 +93,30 @@ pub fn compile(modules: Vec<javascript::Module>) -> std::result::Result<Vec<u8>,
 pub fn load(bytes: &[u8]) -> std::result::Result<(), Failure> {
     web::start_clock();
     web::forget_seed();
-    let parts = parse(bytes).ok_or_else(|| {
-        failure(CODE, "the program is not bytecode of this version of the runtime: compile it again")
+    let modules = parse(bytes).ok_or_else(|| {
+        failure(
+            CODE,
+            "the program is not bytecode of this version of the runtime: compile it again",
+        )
     })?;
+    let Some(entry) = modules.first().map(|(name, _)| (*name).to_owned()) else {
+        return Err(failure(CODE, "the program has no modules"));
+    };
     PROGRAM.with_borrow_mut(|program| {
-        program.modules = parts.iter().map(|(name, _)| ((*name).to_owned(), None)).collect();
+        let coded = modules
+            .iter()
+            .map(|(name, code)| ((*name).to_owned(), Code::Bytecode(code.to_vec())));
+        program.modules = coded.collect();
     });
     engine::with(|ctx, hooks| {
-        evaluate(ctx, hooks, &parts)?;
+        evaluate(ctx, hooks, &entry)?;
         PROGRAM.with_borrow_mut(|program| program.loaded = true);
         Ok(())
     })
 }
 
-fn evaluate(
-    ctx: &Ctx<'_>,
-    hooks: &Hooks,
-    parts: &[(&str, &[u8])],
-) -> std::result::Result<(), Failure> {
-    let mut entry = None;
-    // Imports are found by name among the modules that are there, so all come before any runs.
-    for (_, bytecode) in parts {
-        let module = read(ctx, bytecode).map_err(|error| invalid(ctx, hooks, &error))?;
-        entry.get_or_insert(module);
-    }
-    let Some(entry) = entry else { return Err(failure(CODE, "the program has no modules")) };
+fn evaluate(ctx: &Ctx<'_>, hooks: &Hooks, entry: &str) -> std::result::Result<(), Failure> {
+    let entry = declare(ctx, entry).map_err(|error| invalid(ctx, hooks, &error))?;
     let (module, done) = entry.eval().map_err(|error| invalid(ctx, hooks, &error))?;
     while ctx.execute_pending_job() {}
     match done.result::<()>() {
@@ -118,11 +128,16 @@ fn evaluate(
         }
     }
     turn::report_rejections(ctx, hooks, None);
-    let namespace = module.namespace().map_err(|error| invalid(ctx, hooks, &error))?;
+    let namespace = module
+        .namespace()
+        .map_err(|error| invalid(ctx, hooks, &error))?;
     define(ctx, hooks, namespace).map_err(|error| invalid(ctx, hooks, &error))
 }
 
-#[allow(unsafe_code, reason = "bytecode comes from `compile` only; the node vouches for it")]
+#[allow(
+    unsafe_code,
+    reason = "bytecode comes from `compile` only; the node vouches for it"
+)]
 fn read<'js>(ctx: &Ctx<'js>, bytecode: &[u8]) -> Result<Module<'js, Declared>> {
     // SAFETY: the node loads only what this runtime's `compile` made, and within the sandbox a
     // forged program could harm nobody but itself.
@@ -144,11 +159,20 @@ fn define<'js>(ctx: &Ctx<'js>, hooks: &Hooks, exports: Object<'js>) -> Result<()
             }
             "agent" => {
                 let definition = Persistent::save(ctx, entry.get::<Object<'js>>(2)?);
-                agents.insert(name, Agent { definition, methods: BTreeMap::new() });
+                agents.insert(
+                    name,
+                    Agent {
+                        definition,
+                        methods: BTreeMap::new(),
+                    },
+                );
             }
             _ => {
                 let handler = Persistent::save(ctx, entry.get::<Function<'js>>(3)?);
-                let method = Method { handler, read_only: entry.get(4)? };
+                let method = Method {
+                    handler,
+                    read_only: entry.get(4)?,
+                };
                 if let Some(agent) = agents.get_mut(&name) {
                     agent.methods.insert(entry.get(2)?, method);
                 }
@@ -166,10 +190,16 @@ fn define<'js>(ctx: &Ctx<'js>, hooks: &Hooks, exports: Object<'js>) -> Result<()
 fn invalid(ctx: &Ctx<'_>, hooks: &Hooks, error: &Error) -> Failure {
     let mut thrown = from_caught(ctx, hooks, error);
     // QuickJS gives a syntax error a stack of one frame: the place itself.
-    let place = thrown.stack.as_deref().and_then(|stack| stack.lines().next());
+    let place = thrown
+        .stack
+        .as_deref()
+        .and_then(|stack| stack.lines().next());
     let place = place.map(|frame| {
         let frame = frame.trim_start_matches("at ");
-        frame.rsplit_once('(').map_or(frame, |(_, inner)| inner.trim_end_matches(')')).to_owned()
+        frame
+            .rsplit_once('(')
+            .map_or(frame, |(_, inner)| inner.trim_end_matches(')'))
+            .to_owned()
     });
     let name = std::mem::replace(&mut thrown.code, CODE.to_owned());
     thrown.message = match place {
@@ -223,7 +253,9 @@ impl Resolver for Names {
                 candidates.push(format!("{joined}.{extension}"));
                 candidates.push(format!("{joined}/index.{extension}"));
             }
-            candidates.into_iter().find(|candidate| program.modules.contains_key(candidate))
+            candidates
+                .into_iter()
+                .find(|candidate| program.modules.contains_key(candidate))
         });
         found.ok_or_else(|| {
             let message = format!("cannot find {name:?}, which {base} imports");
@@ -263,11 +295,20 @@ impl Loader for Sources {
     }
 }
 
-/// A module by name: QuickJS has those that others import already, after compiling these.
 fn declare<'js>(ctx: &Ctx<'js>, name: &str) -> Result<Module<'js, Declared>> {
-    let source = PROGRAM.with_borrow(|program| program.modules.get(name).cloned().flatten());
-    match source {
-        Some(source) => Module::declare(ctx.clone(), name, source),
-        None => Err(Exception::throw_reference(ctx, &format!("there is no module {name:?}"))),
+    let code = PROGRAM.with_borrow_mut(|program| {
+        Some(match program.modules.get_mut(name)? {
+            Code::Source(source) => Code::Source(source.clone()),
+            // QuickJS keeps what it has read under its name and does not ask again.
+            Code::Bytecode(code) => Code::Bytecode(std::mem::take(code)),
+        })
+    });
+    match code {
+        Some(Code::Source(source)) => Module::declare(ctx.clone(), name, source),
+        Some(Code::Bytecode(code)) => read(ctx, &code),
+        None => Err(Exception::throw_reference(
+            ctx,
+            &format!("there is no module {name:?}"),
+        )),
     }
 }

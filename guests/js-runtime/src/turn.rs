@@ -42,10 +42,16 @@ pub fn describe() -> Outcome<guest::Definition> {
                 name: name.clone(),
                 read_only: method.read_only,
             });
-            guest::AgentType { name: name.clone(), methods: methods.collect() }
+            guest::AgentType {
+                name: name.clone(),
+                methods: methods.collect(),
+            }
         });
         let functions = program.functions.keys().cloned().collect();
-        Ok(guest::Definition { functions, agents: agents.collect() })
+        Ok(guest::Definition {
+            functions,
+            agents: agents.collect(),
+        })
     })
 }
 
@@ -55,7 +61,10 @@ pub fn handle(target: &guest::Target, argument: Vec<u8>) -> Outcome<Vec<u8>> {
     engine::with(|ctx, hooks| {
         let argument = convert::argument(ctx, argument).map_err(|error| {
             let thrown = from_caught(ctx, hooks, &error);
-            failure("invalid-json", format!("the argument is not JSON: {}", thrown.message))
+            failure(
+                "invalid-json",
+                format!("the argument is not JSON: {}", thrown.message),
+            )
         })?;
         let call = find(ctx, hooks, target)?;
         let result = call
@@ -76,7 +85,11 @@ fn check_loaded(program: &Program) -> Outcome<()> {
 /// A handler with what it is called with.
 enum Call<'js> {
     Function(Held),
-    Method { handler: Held, definition: Persistent<Object<'static>>, own: Object<'js> },
+    Method {
+        handler: Held,
+        definition: Persistent<Object<'static>>,
+        own: Object<'js>,
+    },
 }
 
 fn find<'js>(ctx: &Ctx<'js>, hooks: &Hooks, target: &guest::Target) -> Outcome<Call<'js>> {
@@ -85,20 +98,30 @@ fn find<'js>(ctx: &Ctx<'js>, hooks: &Hooks, target: &guest::Target) -> Outcome<C
         match target {
             guest::Target::Function(name) => match program.functions.get(name) {
                 Some(handler) => Ok(Call::Function(handler.clone())),
-                None => Err(failure("unknown-function", format!("no function {name:?} is exported"))),
+                None => Err(failure(
+                    "unknown-function",
+                    format!("no function {name:?} is exported"),
+                )),
             },
             guest::Target::Method((agent, name)) => {
                 let kind = &agent.agent_type;
                 let known = program.agents.get(kind).ok_or_else(|| {
-                    failure("unknown-agent-type", format!("no agent type {kind:?} is exported"))
+                    failure(
+                        "unknown-agent-type",
+                        format!("no agent type {kind:?} is exported"),
+                    )
                 })?;
                 let method = known.methods.get(name).ok_or_else(|| {
                     failure("unknown-method", format!("{kind} has no method {name:?}"))
                 })?;
-                let own = own(ctx, hooks, agent)
-                    .map_err(|error| from_caught(ctx, hooks, &error))?;
+                let own =
+                    own(ctx, hooks, agent).map_err(|error| from_caught(ctx, hooks, &error))?;
                 let (handler, definition) = (method.handler.clone(), known.definition.clone());
-                Ok(Call::Method { handler, definition, own })
+                Ok(Call::Method {
+                    handler,
+                    definition,
+                    own,
+                })
             }
         }
     })
@@ -106,16 +129,18 @@ fn find<'js>(ctx: &Ctx<'js>, hooks: &Hooks, target: &guest::Target) -> Outcome<C
 
 fn own<'js>(ctx: &Ctx<'js>, hooks: &Hooks, agent: &AgentRef) -> rquickjs::Result<Object<'js>> {
     OWN.with_borrow_mut(|slot| {
-        let same = |own: &&Own| {
-            own.agent.key == agent.key && own.agent.agent_type == agent.agent_type
-        };
+        let same =
+            |own: &&Own| own.agent.key == agent.key && own.agent.agent_type == agent.agent_type;
         if let Some(own) = slot.as_ref().filter(same) {
             return own.object.clone().restore(ctx);
         }
         let make = engine::function(ctx, &hooks.own)?;
         let object: Object<'js> = make.call((&*agent.agent_type, &*agent.key))?;
         let kept = Persistent::save(ctx, object.clone());
-        *slot = Some(Own { agent: agent.clone(), object: kept });
+        *slot = Some(Own {
+            agent: agent.clone(),
+            object: kept,
+        });
         Ok(object)
     })
 }
@@ -132,7 +157,11 @@ impl<'js> Call<'js> {
                 let handler = handler.restore(ctx)?;
                 engine::function(ctx, &hooks.run_function)?.call((handler, argument))
             }
-            Self::Method { handler, definition, own } => {
+            Self::Method {
+                handler,
+                definition,
+                own,
+            } => {
                 let (handler, definition) = (handler.restore(ctx)?, definition.restore(ctx)?);
                 let run = engine::function(ctx, &hooks.run_method)?;
                 run.call((handler, definition, own, argument))
@@ -155,7 +184,9 @@ fn settle<'js>(
     hooks: &Hooks,
     value: Value<'js>,
 ) -> std::result::Result<Value<'js>, Ended<'js>> {
-    let Some(promise) = value.as_promise().cloned() else { return Ok(value) };
+    let Some(promise) = value.as_promise().cloned() else {
+        return Ok(value);
+    };
     loop {
         if promise.state() != PromiseState::Pending {
             let result = promise.result::<Value<'js>>();
@@ -172,8 +203,14 @@ fn settle<'js>(
         let ready = effects::next().map_err(Ended::Failed)?;
         if let Some(Err(error)) = ready.map(|ready| ready.settle(ctx)) {
             let thrown = from_caught(ctx, hooks, &error);
-            let place = thrown.stack.map(|stack| format!(" {stack}")).unwrap_or_default();
-            let line = format!("Uncaught in a timer: {}: {}{place}", thrown.code, thrown.message);
+            let place = thrown
+                .stack
+                .map(|stack| format!(" {stack}"))
+                .unwrap_or_default();
+            let line = format!(
+                "Uncaught in a timer: {}: {}{place}",
+                thrown.code, thrown.message
+            );
             context::log(context::LogLevel::Error, &line);
         }
     }
@@ -223,11 +260,18 @@ fn encode<'js>(ctx: &Ctx<'js>, hooks: &Hooks, value: Value<'js>) -> Outcome<Vec<
     let kind = value.type_name();
     match convert::json(ctx, value) {
         Ok(Some(json)) => Ok(json),
-        Ok(None) => Err(failure("invalid-result", format!("the handler returned a {kind}, which JSON cannot hold"))),
+        Ok(None) => Err(failure(
+            "invalid-result",
+            format!("the handler returned a {kind}, which JSON cannot hold"),
+        )),
         Err(error) => {
             let thrown = from_caught(ctx, hooks, &error);
             let message = format!("the handler's result is not JSON: {}", thrown.message);
-            Err(Failure { code: "invalid-result".to_owned(), message, ..thrown })
+            Err(Failure {
+                code: "invalid-result".to_owned(),
+                message,
+                ..thrown
+            })
         }
     }
 }
@@ -239,7 +283,10 @@ pub fn track_rejection<'js>(ctx: Ctx<'js>, promise: Value<'js>, reason: Value<'j
         if handled {
             rejections.retain(|one| one.promise != promise);
         } else {
-            rejections.push(Rejection { promise, reason: Persistent::save(&ctx, reason) });
+            rejections.push(Rejection {
+                promise,
+                reason: Persistent::save(&ctx, reason),
+            });
         }
     });
 }

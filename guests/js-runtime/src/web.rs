@@ -21,8 +21,14 @@ pub fn install(host: &Object<'_>) -> Result<()> {
     host.set("utf8Decode", Function::new(ctx.clone(), utf8_decode)?)?;
     host.set("utf8Tail", Function::new(ctx.clone(), utf8_tail)?)?;
     host.set("randomBytes", Function::new(ctx.clone(), random_bytes)?)?;
-    host.set("mathRandom", Function::new(ctx.clone(), math_random)?.with_name("random")?)?;
-    host.set("performanceNow", Function::new(ctx.clone(), monotonic)?.with_name("now")?)?;
+    host.set(
+        "mathRandom",
+        Function::new(ctx.clone(), math_random)?.with_name("random")?,
+    )?;
+    host.set(
+        "performanceNow",
+        Function::new(ctx.clone(), monotonic)?.with_name("now")?,
+    )?;
     host.set("formParse", Function::new(ctx.clone(), form_parse)?)?;
     host.set("formSerialize", Function::new(ctx.clone(), form_serialize)?)?;
     host.set("urlParse", Function::new(ctx.clone(), url_parse)?)?;
@@ -43,7 +49,10 @@ pub fn monotonic() -> f64 {
     now().saturating_duration_since(started).as_secs_f64() * 1000.0
 }
 
-#[allow(clippy::disallowed_methods, reason = "the guest's clock is the one its host gives it")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the guest's clock is the one its host gives it"
+)]
 fn now() -> Instant {
     Instant::now()
 }
@@ -56,7 +65,10 @@ pub fn forget_seed() {
 /// SplitMix64, seeded by the node once per turn: cheap, and the same when a turn runs again with the
 /// same random numbers.
 fn math_random() -> f64 {
-    let state = RANDOM.get().unwrap_or_else(context::random).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let state = RANDOM
+        .get()
+        .unwrap_or_else(context::random)
+        .wrapping_add(0x9e37_79b9_7f4a_7c15);
     RANDOM.set(Some(state));
     let mut mixed = state;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -115,7 +127,11 @@ fn url_parse(input: String, base: rquickjs::function::Opt<Option<String>>) -> Op
         Some(base) => Some(Url::parse(&base).ok()?),
         None => None,
     };
-    Url::options().base_url(base.as_ref()).parse(&input).ok().map(|url| parts(&url))
+    Url::options()
+        .base_url(base.as_ref())
+        .parse(&input)
+        .ok()
+        .map(|url| parts(&url))
 }
 
 /// The address with one part replaced; none when that part refuses the value.
