@@ -25,7 +25,7 @@ raw=$target/wasm32-wasip2/release/eddy_js_runtime.wasm
 
 # Runs the runtime's own start once and keeps the memory it leaves. SNAPSHOT names a tool already built.
 unset RUSTFLAGS
-: "${SNAPSHOT:=cargo run --quiet --release --locked --manifest-path tools/Cargo.toml --bin snapshot --}"
+: "${SNAPSHOT:=cargo run --quiet --release --locked --target-dir $target --manifest-path tools/Cargo.toml --bin snapshot --}"
 $SNAPSHOT "$raw" "$target/js-runtime.wasm"
 
 mkdir -p "$assets"
