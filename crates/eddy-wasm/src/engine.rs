@@ -28,8 +28,8 @@ const KEEP_RESIDENT: usize = 64 << 10;
 pub struct EngineConfig {
     /// Where compiled components are kept; none compiles at every start.
     pub cache: Option<CacheConfig>,
-    /// Instances that may be alive at once. Each takes about five of the kernel's memory maps
-    /// (`vm.max_map_count`, 65,530 by default) while it is alive and two before.
+    /// Instances that may be alive at once. Each takes two of the kernel's memory maps
+    /// (`vm.max_map_count`, 65,530 by default) from the start and four more while it is alive.
     pub max_instances: u32,
     /// Largest memory limit an instance may be given, in bytes.
     pub max_memory: usize,
