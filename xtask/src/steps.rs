@@ -12,14 +12,27 @@ pub(crate) fn test(filter: &[String]) -> Result<()> {
         clippy()?;
         let deny = tools::cargo_deny()?;
         let deny = deny.to_string_lossy();
-        run(&deny, &["--workspace", "check", "licenses", "bans", "sources"])?;
+        run(
+            &deny,
+            &["--workspace", "check", "licenses", "bans", "sources"],
+        )?;
         docs()?;
     }
     tests(filter)
 }
 
 fn clippy() -> Result<()> {
-    run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    run(
+        "cargo",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    )
 }
 
 fn docs() -> Result<()> {
@@ -31,19 +44,62 @@ fn docs() -> Result<()> {
 fn tests(filter: &[String]) -> Result<()> {
     let filter: Vec<&str> = filter.iter().map(String::as_str).collect();
     if tools::has_nextest() {
-        run("cargo", &[&["nextest", "run", "--workspace", "--locked"][..], &filter].concat())?;
+        run(
+            "cargo",
+            &[&["nextest", "run", "--workspace", "--locked"][..], &filter].concat(),
+        )?;
     } else {
         eprintln!("xtask: cargo-nextest is not installed; using `cargo test`");
-        run("cargo", &[&["test", "--workspace", "--locked", "--lib", "--bins", "--tests"][..], &filter].concat())?;
+        run(
+            "cargo",
+            &[
+                &[
+                    "test",
+                    "--workspace",
+                    "--locked",
+                    "--lib",
+                    "--bins",
+                    "--tests",
+                ][..],
+                &filter,
+            ]
+            .concat(),
+        )?;
     }
     Ok(())
 }
 
 /// The benchmarks, in release mode.
 pub(crate) fn bench(args: &[String]) -> Result<()> {
-    run("cargo", &["build", "--release", "--locked", "-p", "eddy", "-p", "eddy-bench"])?;
+    run(
+        "cargo",
+        &[
+            "build",
+            "--release",
+            "--locked",
+            "-p",
+            "eddy",
+            "-p",
+            "eddy-bench",
+        ],
+    )?;
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    run("cargo", &[&["run", "--release", "--locked", "-q", "-p", "eddy-bench", "--"][..], &args].concat())
+    run(
+        "cargo",
+        &[
+            &[
+                "run",
+                "--release",
+                "--locked",
+                "-q",
+                "-p",
+                "eddy-bench",
+                "--",
+            ][..],
+            &args,
+        ]
+        .concat(),
+    )
 }
 
 /// The prebuilt WebAssembly components: the JavaScript runtime and the guest of the benchmarks.
@@ -73,7 +129,9 @@ fn command(program: &str, args: &[&str]) -> Command {
 
 fn run_command(mut command: Command) -> Result<()> {
     eprintln!("xtask: {command:?}");
-    let status = command.status().with_context(|| format!("{command:?} does not start"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("{command:?} does not start"))?;
     if !status.success() {
         bail!("{command:?} failed: {status}");
     }

@@ -8,7 +8,9 @@ const CARGO_DENY: &str = "0.20.2";
 
 /// The root of the project.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the project's root")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the project's root")
 }
 
 /// The build folder.
@@ -22,14 +24,26 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
     let local = target().join("tools");
     let installed = local.join("bin/cargo-deny");
     for candidate in [PathBuf::from("cargo-deny"), installed.clone()] {
-        let version = Command::new(&candidate).arg("--version").stderr(Stdio::null()).output();
+        let version = Command::new(&candidate)
+            .arg("--version")
+            .stderr(Stdio::null())
+            .output();
         if version.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).trim() == wanted) {
             return Ok(candidate);
         }
     }
-    eprintln!("xtask: installing cargo-deny {CARGO_DENY} into the build folder (a few minutes, once)");
+    eprintln!(
+        "xtask: installing cargo-deny {CARGO_DENY} into the build folder (a few minutes, once)"
+    );
     let status = Command::new("cargo")
-        .args(["install", "--locked", "--version", CARGO_DENY, "cargo-deny", "--root"])
+        .args([
+            "install",
+            "--locked",
+            "--version",
+            CARGO_DENY,
+            "cargo-deny",
+            "--root",
+        ])
         .arg(&local)
         .status()?;
     if !status.success() {
@@ -41,6 +55,9 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
 /// Whether `cargo nextest` is there: faster, but `cargo test` does the same.
 pub(crate) fn has_nextest() -> bool {
     let mut command = Command::new("cargo");
-    command.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(["nextest", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
