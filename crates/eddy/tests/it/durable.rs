@@ -27,7 +27,10 @@ fn keyed(key: &str) -> CallOptions {
 async fn eventually(node: &Node, agent: &str, query: &str, wanted: &str) {
     let mut last = String::new();
     for _ in 0..600 {
-        last = node.call(agent, query, "null").await.expect("the query is answered");
+        last = node
+            .call(agent, query, "null")
+            .await
+            .expect("the query is answered");
         if last == wanted {
             return;
         }
