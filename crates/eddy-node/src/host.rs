@@ -78,16 +78,36 @@ struct Common {
 }
 
 impl Common {
-    fn send(&self, to: AgentId, method: MethodName, argument: Bytes) -> Result<(), EddyError> {
+    fn send(
+        &self,
+        agent_type: &str,
+        key: &str,
+        method: &str,
+        argument: Bytes,
+    ) -> Result<(), EddyError> {
+        let to = self.address(agent_type, key)?;
+        let method = MethodName::new(method)?;
         if self.caller.read_only {
             return Err(write_in_query("make a send"));
         }
         self.caller.inner.catalog.method(&to, &method)?;
-        self.shared.effects.lock().send(Outgoing {
+        let outgoing = Outgoing {
             to,
             method,
             argument,
-        })
+        };
+        self.shared.effects.lock().send(outgoing)
+    }
+
+    fn call(
+        &self,
+        agent_type: &str,
+        key: &str,
+        method: &str,
+        argument: Bytes,
+    ) -> Result<PendingFuture, EddyError> {
+        let to = self.address(agent_type, key)?;
+        effects::call(&self.caller, to, MethodName::new(method)?, argument)
     }
 
     fn address(&self, agent_type: &str, key: &str) -> Result<AgentId, EddyError> {
@@ -212,8 +232,7 @@ impl TurnHost for AgentHost {
         method: &str,
         argument: Bytes,
     ) -> Result<(), EddyError> {
-        let to = self.common.address(agent_type, key)?;
-        self.common.send(to, MethodName::new(method)?, argument)
+        self.common.send(agent_type, key, method, argument)
     }
 
     fn set_timer(
@@ -260,8 +279,7 @@ impl TurnHost for AgentHost {
         method: &str,
         argument: Bytes,
     ) -> Result<PendingFuture, EddyError> {
-        let to = self.common.address(agent_type, key)?;
-        effects::call(&self.common.caller, to, MethodName::new(method)?, argument)
+        self.common.call(agent_type, key, method, argument)
     }
 
     fn start_invoke(
@@ -352,8 +370,7 @@ impl TurnHost for FunctionHost {
         method: &str,
         argument: Bytes,
     ) -> Result<(), EddyError> {
-        let to = self.common.address(agent_type, key)?;
-        self.common.send(to, MethodName::new(method)?, argument)
+        self.common.send(agent_type, key, method, argument)
     }
 
     fn set_timer(&mut self, _: &str, _: u64, _: &str, _: Bytes) -> Result<(), EddyError> {
@@ -371,8 +388,7 @@ impl TurnHost for FunctionHost {
         method: &str,
         argument: Bytes,
     ) -> Result<PendingFuture, EddyError> {
-        let to = self.common.address(agent_type, key)?;
-        effects::call(&self.common.caller, to, MethodName::new(method)?, argument)
+        self.common.call(agent_type, key, method, argument)
     }
 
     fn start_invoke(
