@@ -112,8 +112,12 @@ pub(crate) fn guests() -> Result<()> {
 
 /// docs/openapi.json, from the code.
 pub(crate) fn openapi() -> Result<()> {
-    let mut test = command("cargo", &["test", "-q", "-p", "eddy-server", "openapi"]);
-    test.env("EDDY_UPDATE_OPENAPI", "1");
+    // The whole workspace, so that the tests' build is used as it is.
+    let mut test = command(
+        "cargo",
+        &["test", "-q", "--workspace", "--tests", "openapi"],
+    );
+    test.env("EDDY_UPDATE_DOCS", "1");
     run_command(test)
 }
 
