@@ -6,7 +6,7 @@ use crate::data_dir::DataDir;
 use crate::inner::Inner;
 use crate::tasks;
 use eddy_core::{Change, Record};
-use eddy_journal::fs::{FaultFs, FileSystem, RealFs};
+use eddy_journal::fs::{Fault, FaultFs, FileSystem, RealFs};
 use eddy_journal::{Journal, JournalError, JournalEvents, LocalConfig, LocalJournal, Urgency};
 use eddy_store::Store;
 use eddy_types::limits::MAX_OVERLAY_BYTES;
@@ -95,9 +95,7 @@ impl JournalEvents for Events {
     }
 }
 
-/// Opens the journal of a data folder. `EDDY_FAULT_FS` puts the file system of the crash tests
-/// under it: `buffer` keeps unflushed bytes in the process, so that kill -9 loses them; `lie`
-/// never flushes at all. It is for tests only, and loud.
+/// Opens the journal of a data folder. `fault` is `EDDY_FAULT_FS`, see [`fault_fs`].
 pub(crate) fn open_journal(
     dir: &DataDir,
     events: Arc<Events>,
@@ -105,20 +103,7 @@ pub(crate) fn open_journal(
 ) -> Result<LocalJournal, EddyError> {
     let fs: Arc<dyn FileSystem> = match fault {
         None => Arc::new(RealFs),
-        Some(mode @ ("buffer" | "lie")) => {
-            tracing::warn!(
-                "EDDY_FAULT_FS={mode}: the journal runs on the file system of the crash tests"
-            );
-            let fault = FaultFs::over(Arc::new(RealFs));
-            fault.set_lying(mode == "lie");
-            fault
-        }
-        Some(other) => {
-            return Err(EddyError::new(
-                ErrorCode::InvalidArgument,
-                format!("EDDY_FAULT_FS={other:?} is neither `buffer` nor `lie`"),
-            ));
-        }
+        Some(spec) => fault_fs(spec)?,
     };
     let [a, b, c, d, ..] = dir.key;
     let config = LocalConfig {
@@ -128,6 +113,28 @@ pub(crate) fn open_journal(
         ..LocalConfig::new(dir.join("journal"))
     };
     LocalJournal::open(config, fs, events).map_err(EddyError::from)
+}
+
+/// The file system of the crash tests, for tests only, and loud: unflushed bytes stay in the
+/// process, so that kill -9 loses them. `buffer` does no more than that, `lie` never flushes,
+/// `fail-flush=N` fails the N-th flush from here on, `full=N` fails the N-th write with "disk full".
+fn fault_fs(spec: &str) -> Result<Arc<FaultFs>, EddyError> {
+    let fs = FaultFs::over(Arc::new(RealFs));
+    let (mode, count) = spec.split_once('=').unwrap_or((spec, ""));
+    match (mode, count.parse::<u64>()) {
+        ("buffer", Err(_)) => {}
+        ("lie", Err(_)) => fs.set_lying(true),
+        ("fail-flush", Ok(nth)) => fs.fail_sync(nth, Fault::Io),
+        ("full", Ok(nth)) => fs.fail_write(nth, Fault::DiskFull),
+        _ => {
+            let detail = format!(
+                "EDDY_FAULT_FS={spec:?} is none of `buffer`, `lie`, `fail-flush=N`, `full=N`"
+            );
+            return Err(EddyError::new(ErrorCode::InvalidArgument, detail));
+        }
+    }
+    tracing::warn!("EDDY_FAULT_FS={spec}: the journal runs on the file system of the crash tests");
+    Ok(fs)
 }
 
 /// Takes every shard over: appends its epoch record, then replays the journal through it into the

@@ -42,9 +42,16 @@ impl Engine {
 
 /// A failure of fjall. `doing`: "reading", "writing".
 pub(crate) fn store_failed(doing: &str, error: &fjall::Error) -> EddyError {
+    let why = match error {
+        fjall::Error::Poisoned => {
+            "an earlier write in the background failed, see the log".to_owned()
+        }
+        fjall::Error::Io(error) => error.to_string(),
+        other => format!("{other:?}"),
+    };
     EddyError::new(
         ErrorCode::StoreFailed,
-        format!("{doing} the store failed: {error:?}"),
+        format!("{doing} the store failed: {why}"),
     )
     .hint("Check the disk's space and health, then start the node again.")
 }

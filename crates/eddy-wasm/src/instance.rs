@@ -6,7 +6,7 @@ use crate::code::Code;
 use crate::fault::{Fault, TrapKind};
 use crate::host::TurnHost;
 use crate::js::JsProgram;
-use crate::outcome::{check_json, from_failure};
+use crate::outcome::{check_json, from_failure, says_out_of_memory};
 use crate::state::State;
 use bytes::Bytes;
 use eddy_types::{AgentId, EddyError, Env, MethodName, Name, limits};
@@ -162,7 +162,14 @@ impl Instance {
         };
         let told = self.store.data_mut().end_turn();
         let result = self.settled(called)?;
+        let denied = self.store.data().limiter.denied();
         let outcome = match result {
+            Err(failure)
+                if says_out_of_memory(&failure)
+                    && let Some(limit) = denied =>
+            {
+                return Err(Fault::MemoryLimit { limit });
+            }
             Ok(json) => Ok(checked_result(json)?),
             Err(failure) => Err(from_failure(failure, &told)),
         };

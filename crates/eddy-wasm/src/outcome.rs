@@ -43,18 +43,45 @@ pub(crate) fn to_failure(error: &EddyError) -> Failure {
     }
 }
 
+/// Codes that a guest's language runtime gives by itself: they blame the guest's own code, so
+/// nothing is gained by making them up.
+const OF_RUNTIMES: [(ErrorCode, &str); 3] = [
+    (
+        ErrorCode::ContextClosed,
+        "Await everything that a handler starts before it returns.",
+    ),
+    (
+        ErrorCode::HandlerStalled,
+        "Await calls, fetches and timers of the context, or resolve what the handler awaits.",
+    ),
+    (
+        ErrorCode::InvalidResult,
+        "Return something that JSON can carry.",
+    ),
+];
+
+/// Whether a runtime says with an error of its own that memory has run out. It counts only when
+/// the node has denied some.
+pub(crate) fn says_out_of_memory(failure: &Failure) -> bool {
+    failure.code == "MemoryError" || failure.message.contains("out of memory")
+}
+
 /// The guest's own error. When it only passes on what the node told it in the same turn (`told`),
 /// the node's code and hint stay; a guest cannot make up a code of the node.
 pub(crate) fn from_failure(failure: Failure, told: &[EddyError]) -> EddyError {
     let passed_on = told
         .iter()
         .find(|error| error.code.as_str() == failure.code);
-    let error = match passed_on {
-        Some(told) => EddyError {
+    let of_runtime = OF_RUNTIMES
+        .iter()
+        .find(|(code, _)| code.as_str() == failure.code);
+    let error = match (passed_on, of_runtime) {
+        (Some(told), _) => EddyError {
             detail: failure.message,
             ..told.clone()
         },
-        None => EddyError::new(ErrorCode::GuestError, failure.message),
+        (None, Some((code, hint))) => EddyError::new(*code, failure.message).hint(*hint),
+        (None, None) => EddyError::new(ErrorCode::GuestError, failure.message),
     };
     error.guest(GuestFailure {
         name: guest_name(passed_on, failure.code),
@@ -113,6 +140,8 @@ mod tests {
         );
         let forged = from_failure(failure("deadlock"), &told);
         assert_eq!(forged.code, ErrorCode::GuestError);
+        let of_runtime = from_failure(failure("context-closed"), &told);
+        assert_eq!(of_runtime.code, ErrorCode::ContextClosed);
         let guest = forged.guest.expect("the guest's error");
         assert_eq!(
             (guest.name.as_str(), guest.details.as_deref()),

@@ -29,6 +29,7 @@ async fn crash_run(fault: &str, kills: usize, seed: u64) -> Result<(), String> {
         app: Some(&guest),
         env: env.clone(),
         listen: None,
+        ..Setup::default()
     };
     let mut node = Node::with(dir.path(), &first);
     // The same address each time, so that clients find the node again.
@@ -41,6 +42,7 @@ async fn crash_run(fault: &str, kills: usize, seed: u64) -> Result<(), String> {
         app: None,
         env,
         listen: Some(listen),
+        ..Setup::default()
     };
     let client = node.client.clone();
     for agent in 0..AGENTS {

@@ -6,9 +6,13 @@
 
 mod binary;
 mod crash;
+mod disk;
+mod drain;
 mod durable;
 mod faults;
 mod help;
 mod mistakes;
 mod node;
+mod script;
+mod small_disk;
 mod tour;

@@ -5,6 +5,7 @@ use eddy_types::{EddyError, ErrorCode};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// The guest that tests and benchmarks share.
@@ -15,6 +16,7 @@ pub fn bench_guest() -> PathBuf {
 /// A running `eddy up`. Killed when dropped.
 pub struct Node {
     child: Child,
+    log: JoinHandle<String>,
     pub url: String,
     pub client: Client,
 }
@@ -25,16 +27,28 @@ pub struct Setup<'a> {
     pub listen: Option<String>,
     pub app: Option<&'a Path>,
     pub env: Vec<(&'a str, &'a str)>,
+    pub args: Vec<&'a str>,
+    /// A command that runs the binary, with its arguments.
+    pub runner: Vec<String>,
 }
 
 impl Node {
     /// Starts a node and waits until it serves; `Err` has what it printed.
     pub fn start(data: &Path, setup: &Setup<'_>) -> Result<Self, (ExitStatus, String)> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_eddy"));
+        let binary = env!("CARGO_BIN_EXE_eddy");
+        let mut command = match setup.runner.split_first() {
+            None => Command::new(binary),
+            Some((runner, arguments)) => {
+                let mut command = Command::new(runner);
+                command.args(arguments).arg(binary);
+                command
+            }
+        };
         let listen = setup.listen.as_deref().unwrap_or("127.0.0.1:0");
         command
             .args(["up", "--json", "--listen", listen, "--data"])
-            .arg(data);
+            .arg(data)
+            .args(&setup.args);
         if let Some(app) = setup.app {
             command.arg("--app").arg(app);
         }
@@ -59,7 +73,12 @@ impl Node {
             return Err((status, log.join().unwrap_or_default()));
         };
         let client = Client::new(&url).expect("the node's own URL");
-        Ok(Self { child, url, client })
+        Ok(Self {
+            child,
+            log,
+            url,
+            client,
+        })
     }
 
     /// A node that has to start.
@@ -77,15 +96,27 @@ impl Node {
         let _ = self.child.wait();
     }
 
-    /// SIGTERM, and how it ended.
-    pub fn terminate(&mut self) -> ExitStatus {
+    /// SIGTERM: asks the node to end.
+    pub fn ask_to_end(&self) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill")
             .args(["-TERM", &pid])
             .status()
             .expect("kill runs");
         assert!(sent.success());
+    }
+
+    /// SIGTERM, and how it ended.
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.ask_to_end();
         self.child.wait().expect("the node ends")
+    }
+
+    /// Waits for the node to end by itself: how, and what it printed.
+    pub fn ended(mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().expect("the node ends");
+        let log = std::mem::replace(&mut self.log, std::thread::spawn(String::new));
+        (status, log.join().unwrap_or_default())
     }
 
     pub async fn call(
