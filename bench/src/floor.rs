@@ -77,14 +77,7 @@ async fn flush(plan: Plan) -> Result<Measured> {
             file.sync_data()?;
             times.push(began.elapsed());
         }
-        let per_second = times.len() as f64 / started.elapsed().as_secs_f64();
-        times.sort_unstable();
-        let at = |q: f64| times[((times.len() - 1) as f64 * q) as usize].as_secs_f64() * 1e6;
-        Ok(Measured {
-            p50_us: at(0.5),
-            p99_us: at(0.99),
-            per_second,
-        })
+        Ok(Measured::of(times))
     })
     .await?
 }

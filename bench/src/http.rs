@@ -29,6 +29,11 @@ impl Connection {
         self.send(Method::POST, path, body).await
     }
 
+    /// A GET that must succeed; answers with the body.
+    pub(crate) async fn get(&self, path: &str) -> Result<Bytes> {
+        self.send(Method::GET, path, Bytes::new()).await
+    }
+
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes> {
         let request = Request::builder()
             .method(method)

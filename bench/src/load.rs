@@ -13,6 +13,20 @@ pub(crate) struct Measured {
     pub(crate) per_second: f64,
 }
 
+impl Measured {
+    /// Of single requests, one after the other; not empty.
+    pub(crate) fn of(mut times: Vec<Duration>) -> Self {
+        let sum: Duration = times.iter().sum();
+        times.sort_unstable();
+        let at = |q: f64| times[((times.len() - 1) as f64 * q) as usize].as_secs_f64() * 1e6;
+        Self {
+            p50_us: at(0.5),
+            p99_us: at(0.99),
+            per_second: times.len() as f64 / sum.as_secs_f64(),
+        }
+    }
+}
+
 /// Runs `clients` loops side by side for `time`. `make` sets one client up and answers with a
 /// closure that does one request.
 pub(crate) async fn run<Make, Client, Setup, Op>(

@@ -7,10 +7,12 @@
     reason = "a benchmark measures with the real clock and tasks"
 )]
 
-mod eddy;
+mod cold;
 mod floor;
 mod http;
 mod load;
+mod node;
+mod rates;
 mod table;
 
 use anyhow::{Result, bail};
@@ -31,7 +33,8 @@ async fn main() -> Result<()> {
     for round in 1..=plan.rounds {
         eprintln!("round {round} of {}", plan.rounds);
         floor::measure(plan, &mut rows).await?;
-        eddy::measure(plan, &mut rows).await?;
+        rates::measure(plan, &mut rows).await?;
+        cold::measure(&mut rows).await?;
     }
     rows.print(plan);
     Ok(())

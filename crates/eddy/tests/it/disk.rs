@@ -128,7 +128,11 @@ async fn on_a_full_disk_the_node_stops_and_with_more_room_it_has_everything() {
     let node = with(dir.path(), &[], disk.runner());
     let put = r#"{"key":"k","bytes":500000}"#;
     let mut stored = 0;
-    while let Ok(_) = node.call(&format!("counter/f{stored}"), "put", put).await {
+    while node
+        .call(&format!("counter/f{stored}"), "put", put)
+        .await
+        .is_ok()
+    {
         stored += 1;
         assert!(stored < 100, "the disk never filled up");
     }

@@ -1,7 +1,8 @@
 //! The real binary: what it prints and how it ends, and what it holds under faults and kills.
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests use real time, tasks and threads"
+    clippy::unwrap_used,
+    reason = "tests use real time, tasks and threads, and may panic"
 )]
 
 mod binary;
