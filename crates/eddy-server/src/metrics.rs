@@ -229,15 +229,11 @@ impl Out<'_> {
 
     /// The node's counts are cumulative; the encoder adds them up itself.
     fn turn_seconds(&mut self, stats: &NodeStats) -> fmt::Result {
-        let count = stats.turns.iter().sum();
         let mut below = 0;
-        let bounds = stats
+        let buckets: Vec<_> = stats
             .turn_seconds
             .iter()
-            .copied()
-            .chain([(f64::INFINITY, count)]);
-        let buckets: Vec<_> = bounds
-            .map(|(bound, upto)| {
+            .map(|&(bound, upto)| {
                 let within = upto.saturating_sub(below);
                 below = upto.max(below);
                 (bound, within)
@@ -248,7 +244,7 @@ impl Out<'_> {
         let mut metric = self
             .0
             .encode_descriptor("turn", help, unit, MetricType::Histogram)?;
-        metric.encode_histogram::<NoLabelSet>(stats.turn_seconds_sum, count, &buckets, None)
+        metric.encode_histogram::<NoLabelSet>(stats.turn_seconds_sum, below, &buckets, None)
     }
 }
 
@@ -264,7 +260,7 @@ mod tests {
             let stats = NodeStats {
                 turns: [3, 1, 1],
                 record_bytes: 4096,
-                turn_seconds: vec![(0.001, 2), (0.01, 4)],
+                turn_seconds: vec![(0.001, 2), (0.01, 4), (f64::INFINITY, 5)],
                 turn_seconds_sum: 0.5,
                 ..NodeStats::default()
             };
