@@ -41,7 +41,10 @@ impl Connection {
             .header("host", "localhost")
             .header("content-type", "application/json")
             .body(Full::new(body))?;
-        let response = self.0.lock().await.send_request(request).await?;
+        let mut sender = self.0.lock().await;
+        sender.ready().await?;
+        let response = sender.send_request(request).await?;
+        drop(sender);
         let status = response.status();
         let body = response
             .into_body()
