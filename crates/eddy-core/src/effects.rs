@@ -1,17 +1,14 @@
 //! The buffered effects of one turn, gathered while its handler runs, and the read-through of a
 //! turn's own writes, the overlay and the store.
 
-use crate::overlay::{Overlay, OverlayRead};
 use crate::record::Value;
-use crate::view::StoreView;
 use bytes::Bytes;
 use eddy_types::limits::{
-    MAX_PAGE, MAX_PAYLOAD_BYTES, MAX_RECORD_BYTES, MAX_SENDS_PER_TURN, MAX_STATE_KEY_BYTES,
-    MAX_TIMER_DELAY, MAX_VALUE_BYTES,
+    MAX_PAYLOAD_BYTES, MAX_RECORD_BYTES, MAX_SENDS_PER_TURN, MAX_STATE_KEY_BYTES, MAX_TIMER_DELAY,
+    MAX_VALUE_BYTES,
 };
 use eddy_types::{AgentId, EddyError, ErrorCode, MethodName, Timestamp};
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::time::Duration;
 
 /// A send that a turn wants to make.
@@ -197,119 +194,4 @@ fn check_key(key: &str) -> Result<(), EddyError> {
         ));
     }
     Ok(())
-}
-
-/// Reads of one agent's state as its turn sees them: its own writes, then uncommitted earlier
-/// turns, then the store.
-pub struct TurnReads<'a, V: ?Sized> {
-    /// The agent.
-    pub agent: &'a AgentId,
-    /// The turn's own writes.
-    pub effects: &'a Effects,
-    /// Earlier turns that the store does not show yet.
-    pub overlay: &'a Overlay,
-    /// The whole committed state of an agent with durability `none`: neither the overlay nor the
-    /// store is asked then.
-    pub volatile: Option<&'a BTreeMap<String, Value>>,
-    /// The store.
-    pub view: &'a V,
-}
-
-impl<V: StoreView + ?Sized> TurnReads<'_, V> {
-    /// One key.
-    pub fn get(&self, key: &str) -> Result<Option<Value>, EddyError> {
-        if let Some(own) = self.effects.writes.get(key) {
-            return Ok(own.clone());
-        }
-        if let Some(volatile) = self.volatile {
-            return Ok(volatile.get(key).cloned());
-        }
-        match self.overlay.state(self.agent, key) {
-            OverlayRead::Known(value) => Ok(value),
-            OverlayRead::Unknown => self.view.state(self.agent, key),
-        }
-    }
-
-    /// Entries whose key starts with `prefix`, after `after`, in byte order.
-    pub fn range(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<(String, Value)>, EddyError> {
-        let limit = limit.min(MAX_PAGE);
-        let mut newer = match self.volatile {
-            // Each of the turn's own removals hides one entry at most.
-            Some(volatile) => bounded(volatile, prefix, after)
-                .take(limit.saturating_add(self.effects.writes.len()))
-                .map(|(key, value)| (key.clone(), Some(value.clone())))
-                .collect(),
-            None => self.overlay.state_range(self.agent, prefix, after),
-        };
-        for (key, value) in bounded(&self.effects.writes, prefix, after) {
-            newer.insert(key.clone(), value.clone());
-        }
-        if self.volatile.is_some() || self.overlay.hides_store(self.agent) {
-            let known = newer
-                .into_iter()
-                .filter_map(|(key, value)| Some((key, value?)));
-            return Ok(known.take(limit).collect());
-        }
-        self.merge_with_store(newer, prefix, after, limit)
-    }
-
-    // Walks the store page by page, so that deletions in `newer` never make a page short.
-    fn merge_with_store(
-        &self,
-        mut newer: BTreeMap<String, Option<Value>>,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<(String, Value)>, EddyError> {
-        let mut found = Vec::new();
-        let mut cursor = after.map(str::to_owned);
-        while found.len() < limit {
-            let page = self
-                .view
-                .state_range(self.agent, prefix, cursor.as_deref(), limit)?;
-            let last_page = page.len() < limit;
-            cursor = page.last().map(|(key, _)| key.clone()).or(cursor);
-            for (key, value) in page {
-                let later = newer.split_off(&key);
-                found.extend(
-                    std::mem::replace(&mut newer, later)
-                        .into_iter()
-                        .filter_map(present),
-                );
-                match newer.remove(&key) {
-                    Some(own) => found.extend(own.map(|value| (key, value))),
-                    None => found.push((key, value)),
-                }
-            }
-            if last_page {
-                found.extend(std::mem::take(&mut newer).into_iter().filter_map(present));
-                break;
-            }
-        }
-        found.truncate(limit);
-        Ok(found)
-    }
-}
-
-fn present((key, value): (String, Option<Value>)) -> Option<(String, Value)> {
-    Some((key, value?))
-}
-
-/// The part of a map whose keys start with `prefix` and come after `after`.
-pub(crate) fn bounded<'a, T>(
-    map: &'a BTreeMap<String, T>,
-    prefix: &'a str,
-    after: Option<&'a str>,
-) -> impl Iterator<Item = (&'a String, &'a T)> {
-    let start = match after {
-        Some(after) if after >= prefix => Bound::Excluded(after),
-        _ => Bound::Included(prefix),
-    };
-    map.range::<str, _>((start, Bound::Unbounded))
-        .take_while(move |(key, _)| key.starts_with(prefix))
 }

@@ -1,5 +1,6 @@
 //! The output gate: what depends on a turn waits here until the turn's record is durable.
 
+use crate::message::MessageId;
 use crate::outbox::DeliveryResult;
 use crate::record::Outcome;
 use eddy_types::{Seq, ShardId};
@@ -10,6 +11,8 @@ use std::collections::BTreeMap;
 pub(crate) enum Gated<R> {
     /// A reply.
     Reply(R, Outcome),
+    /// The end of an invocation is to be known.
+    Ended(MessageId, Outcome),
     /// The end of a delivery is to be reported to its source.
     Settle(ShardId, u64, DeliveryResult),
     /// A background invocation is to run.

@@ -15,16 +15,18 @@ mod message;
 pub mod model;
 mod outbox;
 mod overlay;
+mod reads;
 mod record;
 mod shard;
 mod timers;
 mod view;
 mod volatile;
 
-pub use effects::{Effects, Outgoing, TimerRequest, TurnReads};
+pub use effects::{Effects, Outgoing, TimerRequest};
 pub use message::*;
 pub use outbox::{Delivery, DeliveryResult};
 pub use overlay::{Overlay, OverlayRead};
+pub use reads::{Newer, Range, TurnReads};
 pub use record::*;
 #[cfg(feature = "mutations")]
 pub use shard::Mutation;

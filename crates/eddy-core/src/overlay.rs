@@ -1,8 +1,8 @@
 //! Turns that are appended but that the store does not show yet. Turns of one agent run ahead of
 //! the disk on this; when an append fails it is thrown away whole.
 
-use crate::effects::bounded;
 use crate::message::MessageId;
+use crate::reads::bounded;
 use crate::record::{
     Change, DedupeKey, DedupeRow, DedupeScope, InvocationRow, Record, Timer, Value,
 };

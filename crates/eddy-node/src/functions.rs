@@ -6,7 +6,7 @@ use crate::clock;
 use crate::effects::{Caller, answer};
 use crate::host::{FunctionHost, TurnShared};
 use crate::inner::Inner;
-use crate::recent::Ended;
+use crate::recent::Ran;
 use crate::reply::{Reply, lost};
 use crate::turns::{self, earliest, guarded, instantiate, limit_of};
 use bytes::Bytes;
@@ -83,7 +83,7 @@ impl Drop for Waiting<'_> {
 }
 
 /// What one run of a function came to.
-enum Ran {
+enum Run {
     Returned(Outcome, Vec<Outgoing>),
     Failed(EddyError),
 }
@@ -107,10 +107,10 @@ pub(crate) async fn invoke_plain(inner: &Arc<Inner>, start: FunctionStart) -> Ou
     let task = inner.tasks.spawn(async move {
         let id = start.id;
         let shard = shard_of(&inner2, &start.function, id);
-        match run(&inner2, start, false).await {
-            Ran::Failed(error) => Err(error),
-            Ran::Returned(outcome, sends) if sends.is_empty() || outcome.is_err() => outcome,
-            Ran::Returned(outcome, sends) => {
+        let outcome = match run(&inner2, start, false).await {
+            Run::Failed(error) => Err(error),
+            Run::Returned(outcome, sends) if sends.is_empty() || outcome.is_err() => outcome,
+            Run::Returned(outcome, sends) => {
                 let (reply, receiver) = Reply::outcome();
                 let plain = PlainSends {
                     id,
@@ -123,7 +123,9 @@ pub(crate) async fn invoke_plain(inner: &Arc<Inner>, start: FunctionStart) -> Ou
                 });
                 receiver.await.unwrap_or_else(|_| Err(lost()))
             }
-        }
+        };
+        inner2.recent.ended(id, clock::now(), outcome.clone());
+        outcome
     });
     task.await
         .unwrap_or_else(|_| Err(EddyError::internal("a function broke the node's own code")))
@@ -202,17 +204,17 @@ pub(crate) fn spawn_durable(inner: &Arc<Inner>, start: FunctionStart) {
             .and_then(|app| Some(app.function(&start.function.name)?.0.retries))
             .unwrap_or_default();
         let end = match run(&inner2, start, true).await {
-            Ran::Returned(Err(error), _) => FunctionEnd::Returned(Err(error), Vec::new()),
-            Ran::Returned(outcome, sends) => FunctionEnd::Returned(outcome, sends),
+            Run::Returned(Err(error), _) => FunctionEnd::Returned(Err(error), Vec::new()),
+            Run::Returned(outcome, sends) => FunctionEnd::Returned(outcome, sends),
             // A stop is no attempt: the invocation goes on at the next start.
-            Ran::Failed(error) if error.code == ErrorCode::TurnAborted => FunctionEnd::Failed(
+            Run::Failed(error) if error.code == ErrorCode::TurnAborted => FunctionEnd::Failed(
                 EddyError {
                     code: ErrorCode::ShuttingDown,
                     ..error
                 },
                 retries,
             ),
-            Ran::Failed(error) => FunctionEnd::Failed(error, retries),
+            Run::Failed(error) => FunctionEnd::Failed(error, retries),
         };
         inner2.step(shard, |state, now, _, out| {
             state.core.function_ended(id, end, now, out)
@@ -220,13 +222,13 @@ pub(crate) fn spawn_durable(inner: &Arc<Inner>, start: FunctionStart) {
     });
 }
 
-async fn run(inner: &Arc<Inner>, start: FunctionStart, durable: bool) -> Ran {
+async fn run(inner: &Arc<Inner>, start: FunctionStart, durable: bool) -> Run {
     let work = run_admitted(inner, start, durable);
     let ran = AssertUnwindSafe(work).catch_unwind().await;
     match ran {
         Ok(Ok(ran)) => ran,
-        Ok(Err(error)) => Ran::Failed(error),
-        Err(_) => Ran::Failed(EddyError::internal("a function broke the node's own code")),
+        Ok(Err(error)) => Run::Failed(error),
+        Err(_) => Run::Failed(EddyError::internal("a function broke the node's own code")),
     }
 }
 
@@ -234,7 +236,7 @@ async fn run_admitted(
     inner: &Arc<Inner>,
     start: FunctionStart,
     durable: bool,
-) -> Result<Ran, EddyError> {
+) -> Result<Run, EddyError> {
     let app = inner.catalog.function(&start.function)?;
     let (spec, loaded) = app
         .function(&start.function.name)
@@ -265,7 +267,7 @@ async fn run_instance(
     loaded: &Arc<Loaded>,
     start: FunctionStart,
     durable: bool,
-) -> Ran {
+) -> Run {
     let began = clock::now();
     let watch = clock::instant();
     let deadline = earliest(limit_of(spec.timeout, began), start.deadline);
@@ -286,29 +288,25 @@ async fn run_instance(
     let (ran, memory) = match ran {
         Ok((outcome, memory)) => {
             let outcome = turns::checked(outcome).map_err(|error| loaded.remap(error));
-            (Ran::Returned(outcome, shared.take_effects().sends), memory)
+            (Run::Returned(outcome, shared.take_effects().sends), memory)
         }
-        Err(fault) => (Ran::Failed(turns::told(fault, loaded)), 0),
+        Err(fault) => (Run::Failed(turns::told(fault, loaded)), 0),
     };
     let outcome = match &ran {
-        Ran::Returned(outcome, _) => outcome.clone(),
-        Ran::Failed(error) => Err(error.clone()),
+        Run::Returned(outcome, _) => outcome.clone(),
+        Run::Failed(error) => Err(error.clone()),
     };
     let run = watch.elapsed();
     inner
         .stats
-        .function(&outcome, matches!(ran, Ran::Failed(_)), run);
+        .function(&outcome, matches!(ran, Run::Failed(_)), run);
     let logs = shared.take_logs();
-    inner.recent.ended(
-        start.id,
-        Ended {
-            at: clock::now(),
-            cold: true,
-            run,
-            memory,
-            outcome,
-            logs,
-        },
-    );
+    let measured = Ran {
+        cold: true,
+        run,
+        memory,
+        logs,
+    };
+    inner.recent.ran(start.id, measured);
     ran
 }

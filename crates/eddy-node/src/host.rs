@@ -6,8 +6,9 @@ use crate::clock;
 use crate::effects::{self, Caller};
 use crate::facade::LogLine;
 use crate::inner::Inner;
+use crate::recent::LOG_LINE;
 use bytes::Bytes;
-use eddy_core::{Effects, Outgoing, OverlayRead, StoreView as _, TurnPolicy, TurnStart};
+use eddy_core::{Effects, Outgoing, OverlayRead, Range, StoreView as _, TurnPolicy, TurnStart};
 use eddy_types::limits::MAX_LOG_BYTES_PER_INVOCATION;
 use eddy_types::{AgentId, EddyError, ErrorCode, Key, MethodName, Name, Timestamp};
 use eddy_wasm::{Entry, HttpRequest, LogLevel, PendingFuture, TurnHost, Value};
@@ -49,11 +50,12 @@ impl TurnShared {
 
     fn log(&self, level: LogLevel, message: &str) {
         let mut logs = self.logs.lock();
-        if logs.bytes + message.len() > MAX_LOG_BYTES_PER_INVOCATION {
+        let bytes = message.len() + LOG_LINE;
+        if logs.bytes + bytes > MAX_LOG_BYTES_PER_INVOCATION {
             logs.dropped += 1;
             return;
         }
-        logs.bytes += message.len();
+        logs.bytes += bytes;
         let level = match level {
             LogLevel::Trace => "trace",
             LogLevel::Debug => "debug",
@@ -181,10 +183,15 @@ impl TurnHost for AgentHost {
         let shard = self.common.caller.inner.shard(self.start.turn.shard);
         let effects = self.common.shared.effects.lock();
         let (agent, durability) = (&self.start.agent, self.policy.durability);
-        let found = shard
+        let known = shard
             .lock()
             .core
-            .read(agent, durability, &effects, key, &shard.view)?;
+            .read_newer(agent, durability, &effects, key);
+        // Outside the lock: the disk must not hold up the other agents of the shard.
+        let found = match known {
+            OverlayRead::Known(value) => value,
+            OverlayRead::Unknown => shard.view.state(agent, key)?,
+        };
         Ok(found.map(from_core))
     }
 
@@ -209,16 +216,16 @@ impl TurnHost for AgentHost {
         let shard = self.common.caller.inner.shard(self.start.turn.shard);
         let effects = self.common.shared.effects.lock();
         let (agent, durability) = (&self.start.agent, self.policy.durability);
-        let state = shard.lock();
-        let found = state.core.read_range(
-            agent,
-            durability,
-            &effects,
+        let range = Range {
             prefix,
             after,
             limit,
-            &shard.view,
-        )?;
+        };
+        let newer = shard
+            .lock()
+            .core
+            .range_newer(agent, durability, &effects, range);
+        let found = newer.over(agent, &shard.view, range)?;
         Ok(found
             .into_iter()
             .map(|(key, value)| (key, from_core(value)))

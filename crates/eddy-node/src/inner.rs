@@ -156,6 +156,10 @@ impl Inner {
             Action::Run(start) => turns::spawn(self, start),
             Action::RunFunction(start) => functions::spawn_durable(self, start),
             Action::Reply { to, outcome } => to.answer(outcome),
+            Action::Ended { id, outcome } => match outcome {
+                Some(outcome) => self.recent.ended(id, clock::now(), outcome),
+                None => self.recent.again(id),
+            },
             Action::StartEffect { to, id } => to.begin(id),
             Action::Message { shard, message } => {
                 self.locked(shard, todo, |state, now, view, out| {

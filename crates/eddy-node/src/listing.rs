@@ -111,12 +111,15 @@ impl Inner {
             name: Name::new("_")?,
         };
         let shard = self.shard(functions::shard_of(self, &placeholder, id));
-        let newer = shard
-            .lock()
-            .core
-            .overlay()
-            .invocation(id)
-            .map(|(_, row)| row.clone());
+        // What is not durable yet is not shown.
+        let newer = {
+            let core = &shard.lock().core;
+            let durable = core.durable_seq();
+            let newer = core.overlay().invocation(id);
+            newer
+                .filter(|(seq, _)| *seq <= durable)
+                .map(|(_, row)| row.clone())
+        };
         let row = match newer {
             Some(row) => Some(row),
             None => shard.view.invocation(id)?,
@@ -140,14 +143,19 @@ impl Inner {
             .map(parse_invocation_cursor)
             .transpose()?;
         let after = before.map(|(queued, id)| InvocationCursor { queued, id });
-        let mut found: BTreeMap<(Timestamp, MessageId), InvocationInfo> = BTreeMap::new();
-        for (cursor, row) in self.store.list_invocations(tenant, after, limit + 1)? {
-            found.insert((cursor.queued, cursor.id), durable_info(cursor.id, row));
-        }
+        let mut found: BTreeMap<MessageId, InvocationInfo> = BTreeMap::new();
         for info in self.recent.list(tenant, before, limit + 1) {
-            found.insert((info.queued, info.id), info);
+            found.insert(info.id, info);
         }
-        let mut items: Vec<_> = found.into_values().rev().collect();
+        for (cursor, row) in self.store.list_invocations(tenant, after, limit + 1)? {
+            let known = found.remove(&cursor.id);
+            let info = known.unwrap_or_else(|| durable_info(cursor.id, row));
+            // The row's time is the one that cursors speak of.
+            let queued = cursor.queued;
+            found.insert(cursor.id, InvocationInfo { queued, ..info });
+        }
+        let mut items: Vec<_> = found.into_values().collect();
+        items.sort_unstable_by_key(|info| std::cmp::Reverse((info.queued, info.id)));
         let more = items.len() > limit;
         items.truncate(limit);
         let next = items

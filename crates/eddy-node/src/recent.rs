@@ -4,7 +4,7 @@
 use crate::facade::{InvocationInfo, InvocationStatus, InvocationTarget, LogLine};
 use eddy_core::{FunctionStart, MessageId, Outcome, TurnStart};
 use eddy_types::limits::MAX_RECENT_INVOCATIONS;
-use eddy_types::{TenantId, Timestamp};
+use eddy_types::{GuestFailure, TenantId, Timestamp};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -12,23 +12,23 @@ use std::time::Duration;
 const SLOTS: usize = 16;
 /// Bytes of results and logs one slot keeps.
 const SLOT_BYTES: usize = 2 << 20;
+/// What a line of a log takes besides its text.
+pub(crate) const LOG_LINE: usize = 64;
 /// Results larger than this are not kept.
 const KEPT_RESULT: usize = 16 << 10;
 
-/// How an invocation ended.
-pub(crate) struct Ended {
-    pub(crate) at: Timestamp,
+/// What an attempt took. How it ended is known later: when its record is durable.
+pub(crate) struct Ran {
     pub(crate) cold: bool,
     pub(crate) run: Duration,
     pub(crate) memory: usize,
-    pub(crate) outcome: Outcome,
     pub(crate) logs: Vec<LogLine>,
 }
 
 #[derive(Default)]
 struct Slot {
     entries: BTreeMap<MessageId, InvocationInfo>,
-    /// Ended ones, oldest first, with the bytes they hold.
+    /// Ended and waiting ones, oldest first, with the bytes they hold.
     ended: VecDeque<(MessageId, usize)>,
     bytes: usize,
 }
@@ -124,28 +124,42 @@ impl Recent {
         }
     }
 
-    pub(crate) fn ended(&self, id: MessageId, ended: Ended) {
+    /// The handler of an attempt has ended.
+    pub(crate) fn ran(&self, id: MessageId, ran: Ran) {
+        if let Some(info) = self.slot(id).lock().entries.get_mut(&id) {
+            info.cold = Some(ran.cold);
+            info.run_micros = Some(u64::try_from(ran.run.as_micros()).unwrap_or(u64::MAX));
+            info.memory = Some(ran.memory);
+            info.logs = ran.logs;
+        }
+    }
+
+    /// An attempt failed, and the invocation waits for its next one.
+    pub(crate) fn again(&self, id: MessageId) {
         let mut slot = self.slot(id).lock();
         let Some(info) = slot.entries.get_mut(&id) else {
             return;
         };
-        info.status = match ended.outcome {
+        info.status = InvocationStatus::Queued;
+        slot.may_go(id);
+    }
+
+    /// The invocation has ended, as its caller is told.
+    pub(crate) fn ended(&self, id: MessageId, at: Timestamp, outcome: Outcome) {
+        let mut slot = self.slot(id).lock();
+        let Some(info) = slot.entries.get_mut(&id) else {
+            return;
+        };
+        info.status = match outcome {
             Ok(_) => InvocationStatus::Succeeded,
             Err(_) => InvocationStatus::Failed,
         };
-        info.ended = Some(ended.at);
-        info.cold = Some(ended.cold);
-        info.run_micros = Some(u64::try_from(ended.run.as_micros()).unwrap_or(u64::MAX));
-        info.memory = Some(ended.memory);
-        info.logs = ended.logs;
-        info.outcome = Some(ended.outcome).filter(|outcome| match outcome {
+        info.ended = Some(at);
+        info.outcome = Some(outcome).filter(|outcome| match outcome {
             Ok(result) => result.len() <= KEPT_RESULT,
             Err(_) => true,
         });
-        let bytes = 512 + weight(info);
-        slot.bytes += bytes;
-        slot.ended.push_back((id, bytes));
-        slot.shrink();
+        slot.may_go(id);
     }
 
     pub(crate) fn get(&self, tenant: &TenantId, id: MessageId) -> Option<InvocationInfo> {
@@ -178,18 +192,23 @@ impl Recent {
 }
 
 impl Slot {
+    /// From now on the record may make room for others.
+    fn may_go(&mut self, id: MessageId) {
+        let bytes = 512 + self.entries.get(&id).map_or(0, weight);
+        self.bytes += bytes;
+        self.ended.push_back((id, bytes));
+        self.shrink();
+    }
+
     fn shrink(&mut self) {
         while self.bytes > SLOT_BYTES || self.ended.len() > MAX_RECENT_INVOCATIONS / SLOTS {
             let Some((id, bytes)) = self.ended.pop_front() else {
                 return;
             };
             self.bytes -= bytes;
-            // One that was tried again is in the queue again, and running: it stays.
-            if self
-                .entries
-                .get(&id)
-                .is_some_and(|info| info.ended.is_some())
-            {
+            // One that is being tried again stays.
+            let runs = |info: &InvocationInfo| info.status == InvocationStatus::Running;
+            if self.entries.get(&id).is_some_and(|info| !runs(info)) {
                 self.entries.remove(&id);
             }
         }
@@ -197,13 +216,20 @@ impl Slot {
 }
 
 fn weight(info: &InvocationInfo) -> usize {
-    let logs: usize = info.logs.iter().map(|line| line.message.len()).sum();
+    let logs = info.logs.iter().map(|line| line.message.len() + LOG_LINE);
     let outcome = match &info.outcome {
         Some(Ok(result)) => result.len(),
-        Some(Err(error)) => error.detail.len() + 256,
+        Some(Err(error)) => {
+            error.detail.len() + 256 + error.guest.as_ref().map_or(0, |guest| guest_weight(guest))
+        }
         None => 0,
     };
-    logs + outcome
+    logs.sum::<usize>() + outcome
+}
+
+fn guest_weight(guest: &GuestFailure) -> usize {
+    let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    guest.name.len() + length(&guest.stack) + length(&guest.details)
 }
 
 #[cfg(test)]
@@ -232,15 +258,11 @@ mod tests {
                 chain: CallChain::root(Timestamp(n)),
             };
             recent.queued_function(&start, false);
-            let ended = Ended {
-                at: Timestamp(n),
-                cold: true,
-                run: Duration::ZERO,
-                memory: 0,
-                outcome: Ok(Bytes::from_static(b"1")),
-                logs: Vec::new(),
-            };
-            recent.ended(start.id, ended);
+            // Every other one waits to be tried again.
+            match n % 2 {
+                0 => recent.again(start.id),
+                _ => recent.ended(start.id, Timestamp(n), Ok(Bytes::from_static(b"1"))),
+            }
         }
         let all = recent.list(&tenant, None, usize::MAX);
         assert!(all.len() <= MAX_RECENT_INVOCATIONS && all.len() > MAX_RECENT_INVOCATIONS / 8);

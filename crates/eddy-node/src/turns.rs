@@ -5,9 +5,9 @@ use crate::catalog::{App, Loaded};
 use crate::clock;
 use crate::host::{AgentHost, TurnShared};
 use crate::inner::Inner;
-use crate::recent::Ended;
+use crate::recent::Ran;
 use bytes::Bytes;
-use eddy_core::{Outcome, TurnEnd, TurnPolicy, TurnStart};
+use eddy_core::{TurnEnd, TurnPolicy, TurnStart};
 use eddy_types::{AgentSpec, EddyError, ErrorCode, MethodSpec, TimeoutSpec, Timestamp};
 use eddy_wasm::{CancelReason, CancelToken, Fault, Instance, InstanceLimits, Target, TurnOutcome};
 use futures::FutureExt as _;
@@ -78,7 +78,7 @@ async fn run_method(
     let policy = TurnPolicy {
         durability: spec.durability,
         retries: spec.retries,
-        read_only: method.read_only,
+        read_only: method.read_only || start.read_only,
     };
     let deadline = earliest(limit_of(spec.timeout, began), start.deadline);
     let cancel = CancelToken::new();
@@ -123,21 +123,13 @@ async fn run_method(
     };
     let run = watch.elapsed();
     inner.stats.turn(&end, run);
-    let outcome: Outcome = match &end {
-        TurnEnd::Returned(outcome, _) => outcome.clone(),
-        TurnEnd::Failed(error) => Err(error.clone()),
+    let ran = Ran {
+        cold,
+        run,
+        memory,
+        logs: shared.take_logs(),
     };
-    inner.recent.ended(
-        id,
-        Ended {
-            at: clock::now(),
-            cold,
-            run,
-            memory,
-            outcome,
-            logs: shared.take_logs(),
-        },
-    );
+    inner.recent.ran(id, ran);
     Attempt { end, policy, kept }
 }
 
@@ -222,7 +214,7 @@ pub(crate) fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Tim
 /// A result that is not too large to pass on.
 pub(crate) fn checked(outcome: TurnOutcome) -> Result<Bytes, EddyError> {
     const LIMIT: usize = eddy_types::limits::MAX_PAYLOAD_BYTES;
-    let result = outcome?;
+    let result = outcome.map_err(bounded)?;
     if result.len() > LIMIT {
         return Err(EddyError::new(
             ErrorCode::PayloadTooLarge,
@@ -234,6 +226,23 @@ pub(crate) fn checked(outcome: TurnOutcome) -> Result<Bytes, EddyError> {
         .hint("Return a page, or keep large data outside and return a reference."));
     }
     Ok(result)
+}
+
+/// A guest's error, cut to what a reply and a record may hold.
+fn bounded(mut error: EddyError) -> EddyError {
+    const TEXT: usize = 16 << 10;
+    const DETAILS: usize = 64 << 10;
+    let cut = |text: &mut String| text.truncate(text.floor_char_boundary(TEXT));
+    cut(&mut error.detail);
+    if let Some(guest) = error.guest.as_deref_mut() {
+        cut(&mut guest.name);
+        guest.stack.iter_mut().for_each(cut);
+        let long = |details: &mut String| details.len() > DETAILS;
+        if let Some(details) = guest.details.take_if(long) {
+            error.detail += &format!(" ({} bytes of details were left out)", details.len());
+        }
+    }
+    error
 }
 
 pub(crate) fn told(fault: Fault, loaded: &Loaded) -> EddyError {

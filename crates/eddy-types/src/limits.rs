@@ -16,6 +16,8 @@ pub const MAX_NAME_BYTES: usize = 64;
 pub const MAX_KEY_BYTES: usize = 256;
 /// Longest state key, in bytes of UTF-8.
 pub const MAX_STATE_KEY_BYTES: usize = 1024;
+/// Largest listing of state (keys and values) that one call gives, in bytes.
+pub const MAX_LIST_BYTES: usize = 8 << 20;
 /// Longest `Idempotency-Key`, in bytes.
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// How long an idempotency key and the tombstone of a deleted agent are remembered.

@@ -40,6 +40,14 @@ pub enum Action<R> {
         /// With what.
         outcome: Outcome,
     },
+    /// An invocation has ended, and whoever asks may know it; or its attempt has failed and it will
+    /// be tried again (`None`). Turns and durable functions; not what a stop interrupts.
+    Ended {
+        /// The invocation.
+        id: MessageId,
+        /// As its caller is told.
+        outcome: Option<Outcome>,
+    },
     /// Start an immediate effect that is not a call to an agent: nothing holds it back any more.
     StartEffect {
         /// Who waits for it.

@@ -179,6 +179,10 @@ impl<R> ShardCore<R> {
     fn let_out(&mut self, gated: Gated<R>, out: &mut Vec<Action<R>>) {
         match gated {
             Gated::Reply(to, outcome) => out.push(Action::Reply { to, outcome }),
+            Gated::Ended(id, outcome) => out.push(Action::Ended {
+                id,
+                outcome: Some(outcome),
+            }),
             Gated::Settle(source, number, result) => self.report(source, number, result, out),
             Gated::Function(start) => out.push(Action::RunFunction(*start)),
             Gated::Effect(turn, effect) if self.is_wanted(turn, &effect) => {
@@ -202,7 +206,7 @@ impl<R> ShardCore<R> {
     /// An append failed. Nothing that depended on it may be told.
     pub fn append_failed(&mut self, error: &EddyError, now: Timestamp, out: &mut Vec<Action<R>>) {
         if self.mutated(Mutation::FailedFlushIgnored) {
-            let last = Seq(self.next.0 - 1);
+            let last = self.last_seq();
             return self.durable(last, now, out);
         }
         self.stop(error, out);

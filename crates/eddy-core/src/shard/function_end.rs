@@ -65,6 +65,7 @@ impl<R> ShardCore<R> {
             Duration::from_secs(1)
         };
         running.pausing = true;
+        out.push(Action::Ended { id, outcome: None });
         self.functions.retries.insert((now.plus(pause), id));
     }
 
@@ -78,6 +79,10 @@ impl<R> ShardCore<R> {
                 outcome: Err(error.clone()),
             });
         }
+        out.push(Action::Ended {
+            id,
+            outcome: Some(Err(error)),
+        });
     }
 
     fn finish_function(
@@ -117,6 +122,7 @@ impl<R> ShardCore<R> {
         let Some(running) = self.functions.running.remove(&id) else {
             return;
         };
+        self.ended_after(until, id, outcome.clone(), out);
         for (to, just_accepted) in running.waiters {
             let outcome = if just_accepted {
                 accepted()

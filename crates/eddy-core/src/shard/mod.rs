@@ -42,12 +42,13 @@ pub use functions::{FunctionEnd, FunctionRequest, FunctionStart, PlainSends};
 pub use turn::{TurnEnd, TurnPolicy, TurnStart};
 
 use crate::dedupe::Joins;
-use crate::effects::{Effects, TurnReads};
+use crate::effects::Effects;
 use crate::gates::{Gated, Gates};
 use crate::inbox::Inbox;
 use crate::message::{Message, MessageId, TurnId};
 use crate::outbox::Outbox;
-use crate::overlay::Overlay;
+use crate::overlay::{Overlay, OverlayRead};
+use crate::reads::{Newer, Range, TurnReads, newer};
 use crate::record::{DeadLetterId, Outcome, Value};
 use crate::timers::Timers;
 use crate::view::StoreView;
@@ -238,7 +239,7 @@ impl<R> ShardCore<R> {
     /// Records that are appended and not yet durable.
     #[must_use]
     pub fn uncommitted(&self) -> u64 {
-        self.next.0 - 1 - self.durable.0
+        self.last_seq().0 - self.durable.0
     }
 
     /// Whether nothing waits or runs for the agent, so that its instance may go.
@@ -284,6 +285,41 @@ impl<R> ShardCore<R> {
         })
     }
 
+    /// As [`Self::read`], but without the store: `Unknown` is what the store has. Nobody but the
+    /// running turn writes an agent's state, so the store may be asked afterwards, in peace.
+    #[must_use]
+    pub fn read_newer(
+        &self,
+        agent: &AgentId,
+        durability: Durability,
+        effects: &Effects,
+        key: &str,
+    ) -> OverlayRead<Option<Value>> {
+        if let Some(own) = effects.writes.get(key) {
+            return OverlayRead::Known(own.clone());
+        }
+        if durability == Durability::None {
+            let volatile = self.volatile.of(agent);
+            return OverlayRead::Known(volatile.and_then(|all| all.get(key).cloned()));
+        }
+        self.overlay.state(agent, key)
+    }
+
+    /// As [`Self::read_range`], but without the store, which may be asked afterwards.
+    #[must_use]
+    pub fn range_newer(
+        &self,
+        agent: &AgentId,
+        durability: Durability,
+        effects: &Effects,
+        range: Range<'_>,
+    ) -> Newer {
+        let nothing = BTreeMap::new();
+        let volatile =
+            (durability == Durability::None).then(|| self.volatile.of(agent).unwrap_or(&nothing));
+        newer(agent, effects, &self.overlay, volatile, range)
+    }
+
     fn with_reads<V: StoreView + ?Sized, T>(
         &self,
         agent: &AgentId,
@@ -327,6 +363,27 @@ impl<R> ShardCore<R> {
         let durable = self.durable;
         while let Some((_, agent)) = self.lingering.pop_front_if(|(last, _)| *last <= durable) {
             self.drop_cell_if_idle(&agent);
+        }
+    }
+
+    /// The newest record.
+    fn last_seq(&self) -> Seq {
+        Seq(self.next.0 - 1)
+    }
+
+    /// Lets the end of an invocation be known once everything up to `until` is durable.
+    fn ended_after(
+        &mut self,
+        until: Seq,
+        id: MessageId,
+        outcome: Outcome,
+        out: &mut Vec<Action<R>>,
+    ) {
+        if until <= self.durable {
+            let outcome = Some(outcome);
+            out.push(Action::Ended { id, outcome });
+        } else {
+            self.gates.hold(until, Gated::Ended(id, outcome));
         }
     }
 

@@ -59,7 +59,7 @@ fn waiter_of<R>(gated: Gated<R>) -> Option<R> {
     match gated {
         Gated::Reply(to, _) | Gated::Effect(_, EffectStart::Other(to, _)) => Some(to),
         Gated::Effect(_, EffectStart::Call(_, message)) => message.waiter(),
-        Gated::Settle(..) | Gated::Function(_) => None,
+        Gated::Settle(..) | Gated::Function(_) | Gated::Ended(..) => None,
     }
 }
 

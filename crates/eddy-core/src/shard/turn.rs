@@ -33,6 +33,9 @@ pub struct TurnStart {
     pub chain: CallChain,
     /// Whether the message may be delivered again.
     pub retriable: bool,
+    /// The method was a query when the message was accepted, so it must not write even when a
+    /// redeploy has made it an ordinary method since.
+    pub read_only: bool,
 }
 
 /// How a handler ended.
@@ -115,8 +118,11 @@ impl<R> ShardCore<R> {
         let start = match &message.operation {
             Operation::Delete => None,
             Operation::Method {
-                method, argument, ..
+                method,
+                argument,
+                read_only,
             } => Some(TurnStart {
+                read_only: *read_only,
                 turn,
                 id: message.id,
                 agent: agent.clone(),
@@ -213,8 +219,15 @@ impl<R> ShardCore<R> {
         let keyed = !matches!(running.message.origin, Origin::Request { key: None, .. });
         let queries = policy.read_only || running.message.operation.is_read_only();
         let request = matches!(running.message.origin, Origin::Request { .. });
+        if queries && !effects.is_empty() {
+            // The node lets no query write; one that did must not be answered as if it had.
+            out.push(Action::DropInstance(running.message.to.clone()));
+            let what = "a query made effects, which are discarded";
+            let error = EddyError::new(ErrorCode::WriteInQuery, what);
+            return self.end_failed(running, error, policy, now, out);
+        }
         if (effects.is_empty() && !keyed) || (queries && request) {
-            return self.reply_to(running.message, running.gate, outcome, out);
+            return self.conclude(running.message, running.gate, outcome, out);
         }
         match self.commit_turn(&running.message, &outcome, effects, policy, now, view, out) {
             Ok(until) => self.conclude(running.message, until.max(running.gate), outcome, out),
@@ -233,6 +246,7 @@ impl<R> ShardCore<R> {
         outcome: Outcome,
         out: &mut Vec<Action<R>>,
     ) {
+        self.ended_after(until, message.id, outcome.clone(), out);
         match message.origin {
             Origin::Send { source, seq, .. } => {
                 self.report_after(until, source, seq, DeliveryResult::Done, out);
@@ -301,9 +315,9 @@ impl<R> ShardCore<R> {
         now: Timestamp,
         out: &mut Vec<Action<R>>,
     ) {
-        let message = running.message;
+        let (message, gate) = (running.message, running.gate);
         match &message.origin {
-            Origin::Request { .. } => self.reply_to(message, running.gate, Err(error), out),
+            Origin::Request { .. } => self.conclude(message, gate, Err(error), out),
             Origin::Send {
                 source,
                 seq,
@@ -314,16 +328,24 @@ impl<R> ShardCore<R> {
                 let counts = counts_as_attempt(&error);
                 let last = counts && *attempt >= retries.attempts;
                 if last && self.bury_send(&message, &error, now, out) {
-                    return;
+                    return self.ended_after(self.last_seq(), message.id, Err(error), out);
                 }
+                out.push(Action::Ended {
+                    id: message.id,
+                    outcome: None,
+                });
                 let result = if counts {
                     DeliveryResult::Failed { error, retries }
                 } else {
                     DeliveryResult::Refused(error)
                 };
-                self.report_after(running.gate, *source, *seq, result, out);
+                self.report_after(gate, *source, *seq, result, out);
             }
             Origin::Timer { name, generation } => {
+                out.push(Action::Ended {
+                    id: message.id,
+                    outcome: None,
+                });
                 if !counts_as_attempt(&error) {
                     let soon = now.plus(std::time::Duration::from_secs(1));
                     self.timers.postpone(&message.to, name, soon);
@@ -333,7 +355,9 @@ impl<R> ShardCore<R> {
                     .timers
                     .fail(&message.to, name, *generation, policy.retries, now);
                 if let TimerVerdict::GiveUp(attempts) = verdict {
-                    self.bury_timer(&message, name.clone(), error, attempts, now, out);
+                    let (id, name) = (message.id, name.clone());
+                    self.bury_timer(&message, name, error.clone(), attempts, now, out);
+                    self.ended_after(self.last_seq(), id, Err(error), out);
                 }
             }
         }

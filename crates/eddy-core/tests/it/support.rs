@@ -25,6 +25,7 @@ pub struct World {
     pub begun: Vec<(u32, MessageId)>,
     pub dropped: Vec<AgentId>,
     pub records: usize,
+    pub ended: Vec<(MessageId, Option<Outcome>)>,
     replies: BTreeMap<u32, Outcome>,
     next_reply: u32,
 }
@@ -97,6 +98,7 @@ impl World {
             begun: Vec::new(),
             dropped: Vec::new(),
             records: 0,
+            ended: Vec::new(),
             replies: BTreeMap::new(),
             next_reply: 0,
         };
@@ -187,6 +189,7 @@ impl World {
                     "{to} was answered twice"
                 );
             }
+            Action::Ended { id, outcome } => self.ended.push((id, outcome)),
             Action::StartEffect { to, id } => self.begun.push((to, id)),
             Action::Message { shard, message } => {
                 self.step(shard, |core, now, view, out| {

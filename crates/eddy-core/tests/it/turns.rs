@@ -207,3 +207,27 @@ fn a_turn_may_overwrite_a_key_as_often_as_it_likes() {
     let grown = (0..1000).try_for_each(|n| effects.set(&n.to_string(), value()));
     assert_eq!(grown.unwrap_err().code, ErrorCode::RecordTooLarge);
 }
+
+#[test]
+fn the_end_of_an_invocation_is_known_when_its_reply_leaves() {
+    let (mut world, a) = (World::new(1), agent("a"));
+    world.holding = true;
+    world.request(&a, "1", None);
+    let first = world.end("7", writes("x", "1")).id;
+    assert!(world.ended.is_empty(), "{:?}", world.ended);
+    world.flush();
+    let seven = Some(Ok(Bytes::from_static(b"7")));
+    assert_eq!(world.ended, [(first, seven)]);
+}
+
+#[test]
+fn a_message_accepted_as_a_query_never_writes() {
+    let (mut world, a) = (World::new(1), agent("a"));
+    let query = world.query(&a);
+    // A redeploy has made the method an ordinary one meanwhile: the policy says nothing any more.
+    let end = TurnEnd::Returned(Ok(Bytes::from_static(b"1")), writes("x", "1"));
+    let start = world.end_with(end, durability(Durability::Synced));
+    assert!(start.read_only);
+    assert_eq!(world.said(query), "write-in-query");
+    assert_eq!((world.records, world.dropped), (0, vec![a]));
+}
