@@ -187,6 +187,14 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// What it holds in memory, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Method { argument, .. } => argument.len() + 256,
+            Self::Delete => 256,
+        }
+    }
+
     /// The digest that an idempotency key is remembered with.
     #[must_use]
     pub fn digest(&self, to: &AgentId) -> Digest {

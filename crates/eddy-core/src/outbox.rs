@@ -3,7 +3,7 @@
 //! there can it be told from one that took effect (see `shard/letters.rs`).
 
 use crate::record::{SendRow, Sender};
-use eddy_types::limits::{MAX_BACKOFF, MAX_OUTBOX};
+use eddy_types::limits::{MAX_BACKOFF, MAX_OUTBOX, MAX_WAITING_BYTES};
 use eddy_types::{AgentId, EddyError, RetryPolicy, Seq, ShardId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -67,6 +67,8 @@ pub(crate) struct Outbox {
     source: ShardId,
     last: BTreeMap<ShardId, u64>,
     entries: BTreeMap<SendAt, Entry>,
+    /// What the entries hold.
+    bytes: usize,
     lanes: HashMap<(Sender, AgentId), VecDeque<SendAt>>,
     wakes: BTreeSet<(Timestamp, SendAt)>,
     undelivered: VecDeque<(Seq, SendAt)>,
@@ -83,6 +85,7 @@ impl Outbox {
             source,
             last: last.into_iter().collect(),
             entries: BTreeMap::new(),
+            bytes: 0,
             lanes: HashMap::new(),
             wakes: BTreeSet::new(),
             undelivered: VecDeque::new(),
@@ -101,7 +104,8 @@ impl Outbox {
     }
 
     pub(crate) fn has_room_for(&self, sends: usize) -> bool {
-        sends == 0 || self.entries.len() + sends <= MAX_OUTBOX
+        let room = self.entries.len() + sends <= MAX_OUTBOX && self.bytes <= MAX_WAITING_BYTES;
+        sends == 0 || room
     }
 
     /// The number of the next send to `dest`.
@@ -116,6 +120,7 @@ impl Outbox {
         let lane = (send.from.clone(), send.to.clone());
         self.lanes.entry(lane).or_default().push_back(at);
         self.undelivered.push_back((record, at));
+        self.bytes += send.argument.len();
         let entry = Entry {
             send,
             attempts: 0,
@@ -254,6 +259,7 @@ impl Outbox {
 
     fn remove(&mut self, at: SendAt) -> Option<Entry> {
         let entry = self.entries.remove(&at)?;
+        self.bytes -= entry.send.argument.len();
         if let Some(wake) = entry.wake {
             self.wakes.remove(&(wake, at));
         }

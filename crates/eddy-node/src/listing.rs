@@ -103,9 +103,30 @@ impl Inner {
         id: MessageId,
     ) -> Result<InvocationInfo, EddyError> {
         let recent = self.recent.get(tenant, id);
-        if let Some(found) = recent {
-            return Ok(found);
+        // Memory keeps no large results; the record of a durable one does.
+        let lacks_result = |info: &InvocationInfo| info.ended.is_some() && info.outcome.is_none();
+        match recent {
+            Some(found) if !(found.durable && lacks_result(&found)) => return Ok(found),
+            Some(found) => {
+                let row = self.invocation_row(tenant, id)?;
+                let outcome = row.and_then(|row| row.outcome);
+                return Ok(InvocationInfo { outcome, ..found });
+            }
+            None => {}
         }
+        match self.invocation_row(tenant, id)? {
+            Some(row) => Ok(durable_info(id, row)),
+            None => Err(EddyError::new(ErrorCode::UnknownInvocation, format!("no record of invocation {id}"))
+                .hint("Records of plain invocations are kept for a while only; keyed and asynchronous ones for a day.")),
+        }
+    }
+
+    /// The durable record of a function's invocation.
+    fn invocation_row(
+        &self,
+        tenant: &TenantId,
+        id: MessageId,
+    ) -> Result<Option<InvocationRow>, EddyError> {
         let placeholder = FunctionId {
             tenant: tenant.clone(),
             name: Name::new("_")?,
@@ -124,11 +145,7 @@ impl Inner {
             Some(row) => Some(row),
             None => shard.view.invocation(id)?,
         };
-        match row {
-            Some(row) if row.tenant == *tenant => Ok(durable_info(id, row)),
-            _ => Err(EddyError::new(ErrorCode::UnknownInvocation, format!("no record of invocation {id}"))
-                .hint("Records of plain invocations are kept for a while only; keyed and asynchronous ones for a day.")),
-        }
+        Ok(row.filter(|row| row.tenant == *tenant))
     }
 
     pub(crate) fn list_invocations(

@@ -162,7 +162,32 @@ impl Store {
 }
 
 fn open_rows(config: &StoreConfig) -> fjall::Result<Rows> {
-    let db = Database::builder(&config.dir)
+    if !config.dir.exists() {
+        make(config)?;
+    }
+    open_at(config, &config.dir)
+}
+
+/// A new store is made beside its place and then moved there: a crash in between leaves nothing
+/// that looks like a store.
+fn make(config: &StoreConfig) -> fjall::Result<()> {
+    let unborn = config.dir.with_extension("new");
+    if unborn.exists() {
+        std::fs::remove_dir_all(&unborn)?;
+    }
+    drop(open_at(config, &unborn)?);
+    std::fs::rename(&unborn, &config.dir)?;
+    match config.dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => {
+            std::fs::File::open(parent)?.sync_all()?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn open_at(config: &StoreConfig, dir: &Path) -> fjall::Result<Rows> {
+    let db = Database::builder(dir)
         .cache_size(config.cache_bytes)
         .worker_threads(config.workers.max(1))
         .max_journaling_size(FJALL_JOURNAL_BYTES)

@@ -28,6 +28,9 @@ pub const MAX_MAILBOX: usize = 1024;
 pub const MAX_SHARD_MAILBOX: usize = 65_536;
 /// Undelivered sends of one shard, all targets together.
 pub const MAX_OUTBOX: usize = 65_536;
+/// Bytes that the messages waiting in one shard may hold; as many again for its undelivered sends,
+/// and for its durable invocations under way.
+pub const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Sends that one turn may make.
 pub const MAX_SENDS_PER_TURN: usize = 1024;
 /// Timers that one agent may have set.

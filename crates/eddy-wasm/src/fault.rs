@@ -2,7 +2,7 @@
 //! and the cancel token know.
 
 use crate::cancel::CancelReason;
-use crate::instance::Cancelled;
+use crate::instance::{Cancelled, MAX_HOST_CALL_BYTES};
 use eddy_types::{EddyError, ErrorCode};
 use std::fmt::Write as _;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
@@ -34,6 +34,8 @@ pub enum Fault {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// The guest handed the host more bytes in one call than it may.
+    TooMuchAtOnce,
     /// The guest answered with bytes that are not JSON.
     InvalidResult {
         /// Why they are not.
@@ -61,6 +63,9 @@ pub enum TrapKind {
     Other,
 }
 
+/// What wasmtime says when a guest passes more than `MAX_HOST_CALL_BYTES`; it has no type for it.
+const HOST_CALL_FUEL: &str = "fuel allocated for hostcalls";
+
 impl Fault {
     /// The fault behind an error of wasmtime. `denied` is the memory limit when a growth was
     /// denied during the turn.
@@ -81,6 +86,9 @@ impl Fault {
             return Self::NoRoom {
                 message: error.root_cause().to_string(),
             };
+        }
+        if error.root_cause().to_string().contains(HOST_CALL_FUEL) {
+            return Self::TooMuchAtOnce;
         }
         let (kind, message) = trap_of(error);
         Self::Trap {
@@ -133,6 +141,14 @@ fn backtrace_of(error: &wasmtime::Error) -> String {
         return String::new();
     };
     let mut text = String::new();
+    // Without names the frames say nothing to anybody.
+    if backtrace
+        .frames()
+        .iter()
+        .all(|frame| frame.func_name().is_none())
+    {
+        return text;
+    }
     for frame in backtrace.frames().iter().take(MAX_FRAMES) {
         let name = frame.func_name().map(|raw| format!("{:#}", demangled(raw)));
         let name = name.unwrap_or_else(|| format!("function {}", frame.func_index()));
@@ -187,6 +203,15 @@ impl From<Fault> for EddyError {
                 ),
             )
             .hint("Raise `memory` in eddy.toml, or keep less in memory."),
+            Fault::TooMuchAtOnce => EddyError::new(
+                ErrorCode::PayloadTooLarge,
+                format!(
+                    "the guest passed more than {} MiB at once, as a result, an argument, a value \
+                     or a line of its log",
+                    MAX_HOST_CALL_BYTES >> 20
+                ),
+            )
+            .hint("Pass less: docs/limits.md has the limit of each. Nothing of the turn was kept."),
             Fault::InvalidResult { message } => EddyError::new(ErrorCode::InvalidResult, message)
                 .hint("A handler must return JSON text in UTF-8."),
             Fault::NoRoom { message } => EddyError::new(

@@ -18,7 +18,7 @@ use std::task::Poll;
 use wasmtime::{Store, UpdateDeadline, component};
 
 /// Most bytes a guest may hand to the host in one call.
-const MAX_HOST_CALL_BYTES: usize = 16 << 20;
+pub(crate) const MAX_HOST_CALL_BYTES: usize = 16 << 20;
 /// Handles of effects a guest may hold, those it forgot included.
 const MAX_HANDLES: usize = 10_000;
 

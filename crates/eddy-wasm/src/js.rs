@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::fault::{Fault, TrapKind};
 use crate::instance::{Instance, InstanceLimits, guarded};
 use bytes::Bytes;
-use eddy_types::{EddyError, ErrorCode, GuestFailure};
+use eddy_types::{EddyError, ErrorCode, GuestFailure, limits};
 
 /// The component of the shared runtime.
 pub(crate) const RUNTIME: &[u8] = include_bytes!("../assets/js-runtime.wasm");
@@ -66,6 +66,8 @@ impl Engine {
         let gave_way = instance.gave_way();
         let called = {
             let (_, store) = instance.parts();
+            // The bytecode of a large app comes back in one piece.
+            store.set_hostcall_fuel(2 * limits::MAX_DEPLOY_BYTES);
             guarded(javascript.call_compile(store, &modules), cancel, &gave_way).await
         };
         match instance.settled(called)? {

@@ -45,7 +45,7 @@ pub(crate) fn to_failure(error: &EddyError) -> Failure {
 
 /// Codes that a guest's language runtime gives by itself: they blame the guest's own code, so
 /// nothing is gained by making them up.
-const OF_RUNTIMES: [(ErrorCode, &str); 3] = [
+const OF_RUNTIMES: [(ErrorCode, &str); 4] = [
     (
         ErrorCode::ContextClosed,
         "Await everything that a handler starts before it returns.",
@@ -53,6 +53,10 @@ const OF_RUNTIMES: [(ErrorCode, &str); 3] = [
     (
         ErrorCode::HandlerStalled,
         "Await calls, fetches and timers of the context, or resolve what the handler awaits.",
+    ),
+    (
+        ErrorCode::InvalidJson,
+        "The argument is nested too deeply, or is not JSON.",
     ),
     (
         ErrorCode::InvalidResult,

@@ -7,7 +7,9 @@ use crate::message::{CallChain, Message, MessageId, Operation, Origin};
 use crate::outbox::{Delivery, DeliveryResult};
 use crate::record::DedupeScope;
 use crate::view::StoreView;
-use eddy_types::limits::{MAX_CALL_DEPTH, MAX_MAILBOX, MAX_OVERLAY_BYTES, MAX_SHARD_MAILBOX};
+use eddy_types::limits::{
+    MAX_CALL_DEPTH, MAX_MAILBOX, MAX_OVERLAY_BYTES, MAX_SHARD_MAILBOX, MAX_WAITING_BYTES,
+};
 use eddy_types::{AgentId, EddyError, ErrorCode, Timestamp};
 use std::time::Duration;
 
@@ -146,7 +148,8 @@ impl<R> ShardCore<R> {
             .hint("Slow down, or spread the work over more keys.")
             .retry_after(Duration::from_secs(1)));
         }
-        if self.waiting >= MAX_SHARD_MAILBOX || self.overlay.bytes() > MAX_OVERLAY_BYTES {
+        let many = self.waiting >= MAX_SHARD_MAILBOX || self.waiting_bytes > MAX_WAITING_BYTES;
+        if many || self.overlay.bytes() > MAX_OVERLAY_BYTES {
             return Err(EddyError::new(
                 ErrorCode::Overloaded,
                 "the shard has too much work waiting",
@@ -173,8 +176,9 @@ impl<R> ShardCore<R> {
         let deadline = message.deadline;
         let cell = self.cells.entry(agent.clone()).or_default();
         let busy = cell.running.is_some();
-        cell.queue.push_back(Queued { number, message });
         self.waiting += 1;
+        self.waiting_bytes += message.operation.weight();
+        cell.queue.push_back(Queued { number, message });
         if !busy {
             self.start_next(&agent, now, view, out);
             return;
@@ -205,6 +209,7 @@ impl<R> ShardCore<R> {
         let position = cell.queue.iter().position(wanted)?;
         let queued = cell.queue.remove(position)?;
         self.waiting -= 1;
+        self.waiting_bytes -= queued.message.operation.weight();
         if let Some(deadline) = queued.message.deadline {
             self.deadlines
                 .remove(&(deadline, queued.number, agent.clone()));

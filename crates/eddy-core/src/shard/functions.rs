@@ -10,7 +10,7 @@ use crate::message::{CallChain, MessageId};
 use crate::record::{Change, DedupeKey, InvocationRow, Outcome, Record};
 use crate::view::StoreView;
 use bytes::Bytes;
-use eddy_types::limits::{IDEMPOTENCY_WINDOW, MAX_MAILBOX};
+use eddy_types::limits::{IDEMPOTENCY_WINDOW, MAX_MAILBOX, MAX_PAYLOAD_BYTES, MAX_WAITING_BYTES};
 use eddy_types::{Digest, EddyError, ErrorCode, FunctionId, RetryPolicy, Seq, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -112,6 +112,15 @@ impl<R> Functions<R> {
             .count()
     }
 
+    /// What the arguments of those under way hold.
+    fn bytes(&self) -> usize {
+        let arguments = self
+            .running
+            .values()
+            .map(|running| running.start.argument.len());
+        arguments.sum()
+    }
+
     pub(super) fn next_wake(&self) -> Option<Timestamp> {
         self.retries.first().map(|(wake, _)| *wake)
     }
@@ -173,7 +182,12 @@ impl<R> ShardCore<R> {
         if matches!(self.phase, Phase::Draining) && request.chain.depth == 0 {
             return Err(shutting_down());
         }
-        if self.functions.running.len() >= MAX_MAILBOX {
+        let running = &self.functions.running;
+        // Few can hold little, and need not be counted.
+        let many = running.len() >= MAX_MAILBOX
+            || (running.len() * MAX_PAYLOAD_BYTES > MAX_WAITING_BYTES
+                && self.functions.bytes() > MAX_WAITING_BYTES);
+        if many {
             return Err(EddyError::new(
                 ErrorCode::Overloaded,
                 "too many durable invocations are under way",
@@ -274,6 +288,10 @@ pub(super) fn refuse<R>(to: R, error: EddyError, out: &mut Vec<Action<R>>) {
 }
 
 fn refuse_mismatch<R>(request: FunctionRequest<R>, out: &mut Vec<Action<R>>) {
-    let key = DedupeKey::Client(request.key.unwrap_or_default());
+    // A nested one is keyed by its own id.
+    let key = match request.key {
+        Some(key) if key != request.id.to_string() => DedupeKey::Client(key),
+        _ => DedupeKey::Effect(request.id),
+    };
     refuse(request.reply, mismatch(&key), out);
 }

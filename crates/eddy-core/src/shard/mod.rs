@@ -116,6 +116,8 @@ pub struct ShardCore<R> {
     next_turn: u64,
     next_number: u64,
     waiting: usize,
+    /// What they hold.
+    waiting_bytes: usize,
     deadlines: BTreeSet<(Timestamp, u64, AgentId)>,
     overlay: Overlay,
     joins: Joins<R>,
@@ -186,6 +188,7 @@ impl<R> ShardCore<R> {
             next_turn: 0,
             next_number: 0,
             waiting: 0,
+            waiting_bytes: 0,
             deadlines: BTreeSet::new(),
             overlay: Overlay::default(),
             joins: Joins::default(),

@@ -5,7 +5,7 @@ use crate::effects::{Effects, Outgoing, TimerRequest};
 use crate::message::{Message, Origin};
 use crate::record::{Change, DedupeKey, DedupeRow, DedupeScope, Outcome, SendRow, Sender, Timer};
 use crate::view::StoreView;
-use eddy_types::limits::{IDEMPOTENCY_WINDOW, MAX_OUTBOX, MAX_TIMERS_PER_AGENT};
+use eddy_types::limits::{IDEMPOTENCY_WINDOW, MAX_TIMERS_PER_AGENT};
 use eddy_types::{AgentId, EddyError, ErrorCode, ShardId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -163,7 +163,10 @@ impl<R> ShardCore<R> {
         if !self.outbox.has_room_for(sends) {
             return Err(EddyError::new(
                 ErrorCode::Overloaded,
-                format!("{MAX_OUTBOX} sends of this shard wait for delivery"),
+                format!(
+                    "{} sends of this shard wait for delivery",
+                    self.outbox.len()
+                ),
             )
             .hint("A target may be failing: see `eddy dead-letters` and the node's log.")
             .retry_after(Duration::from_secs(1)));

@@ -38,6 +38,7 @@ impl<R> ShardCore<R> {
         waiting.extend(self.functions.drain());
         self.turns.clear();
         self.waiting = 0;
+        self.waiting_bytes = 0;
         self.deadlines.clear();
         self.lingering.clear();
         self.volatile.clear();

@@ -78,8 +78,9 @@ impl<R> ShardCore<R> {
                 self.drop_cell_if_idle(agent);
                 return;
             };
-            self.waiting -= 1;
             let message = queued.message;
+            self.waiting -= 1;
+            self.waiting_bytes -= message.operation.weight();
             if let Some(deadline) = message.deadline {
                 self.deadlines
                     .remove(&(deadline, queued.number, agent.clone()));

@@ -231,3 +231,26 @@ fn a_message_accepted_as_a_query_never_writes() {
     assert_eq!(world.said(query), "write-in-query");
     assert_eq!((world.records, world.dropped), (0, vec![a]));
 }
+
+#[test]
+fn waiting_messages_are_bounded_in_bytes() {
+    let (mut world, a) = (World::new(1), agent("a"));
+    let large = format!("\"{}\"", "x".repeat(900_000));
+    let replies: Vec<_> = (0..100)
+        .map(|n| {
+            (
+                world.request(&agent(&n.to_string()), "1", None),
+                world.request(&agent(&n.to_string()), &large, None),
+            )
+                .1
+        })
+        .collect();
+    let refused = replies.iter().filter(|to| world.said(**to) == "overloaded");
+    assert!((20..30).contains(&refused.count()));
+    while !world.runs.is_empty() {
+        world.end("1", Effects::default());
+    }
+    let later = world.request(&a, &large, None);
+    world.end("1", Effects::default());
+    assert_eq!(world.said(later), "1");
+}

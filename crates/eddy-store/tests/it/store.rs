@@ -272,3 +272,17 @@ fn tables(dir: &Path) -> Vec<PathBuf> {
     }
     found
 }
+
+#[test]
+fn a_store_that_a_crash_left_half_made_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("store");
+    // What a kill in the middle of the first start leaves.
+    let unborn = dir.path().join("store.new");
+    std::fs::create_dir_all(unborn.join("keyspaces")).unwrap();
+    std::fs::write(unborn.join("0.jnl"), [0; 4096]).unwrap();
+    std::fs::write(unborn.join("lock"), []).unwrap();
+    drop(open(&place));
+    assert!(place.is_dir() && !unborn.exists());
+    drop(open(&place));
+}

@@ -148,3 +148,26 @@ async fn an_accepted_invocation_runs_also_after_a_kill() {
     }
     panic!("the invocation never ended");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_result_of_an_accepted_invocation_can_be_fetched() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = up(dir.path());
+    let large = format!("\"{}\"", "x".repeat(100_000));
+    let options = CallOptions::default();
+    let accepted = node
+        .client
+        .invoke_async("echo", large.clone().into(), &options)
+        .await
+        .unwrap();
+    for _ in 0..600 {
+        let info = node.client.invocation(&accepted.id).await.unwrap();
+        let info = serde_json::to_value(info).unwrap();
+        if info["status"] == "succeeded" {
+            assert_eq!(info["result"].to_string(), large);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the invocation never ended");
+}

@@ -57,6 +57,9 @@ export const thing = agent({
     it.it = it;
     return it;
   },
+  flood() {
+    return "x".repeat(30_000_000);
+  },
   never() {
     return new Promise(() => {});
   },
@@ -155,6 +158,7 @@ async fn a_script_that_goes_too_far_is_stopped_and_leaves_nothing_behind() {
         ("hog", ErrorCode::MemoryLimit),
         ("deep", ErrorCode::GuestError),
         ("circular", ErrorCode::InvalidResult),
+        ("flood", ErrorCode::PayloadTooLarge),
         ("never", ErrorCode::HandlerStalled),
         ("writes", ErrorCode::WriteInQuery),
     ] {
