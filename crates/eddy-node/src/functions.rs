@@ -105,6 +105,8 @@ pub(crate) async fn invoke_plain(inner: &Arc<Inner>, start: FunctionStart) -> Ou
     // A task of its own: a client that goes away does not stop it half-way.
     let inner2 = inner.clone();
     let task = inner.tasks.spawn(async move {
+        // From here to its last send the node does not count as quiet.
+        let _busy = inner2.busy();
         let id = start.id;
         let shard = shard_of(&inner2, &start.function, id);
         let outcome = match run(&inner2, start, false).await {
