@@ -318,3 +318,24 @@ async fn a_page_whose_name_was_pointed_here_reads_nothing() {
     let old = server.raw(b"GET /v1/apps HTTP/1.0\r\n\r\n").await;
     assert_eq!(old.status, 200, "HTTP/1.0 needs no Host");
 }
+
+#[tokio::test]
+async fn slow_bodies_do_not_keep_others_from_deploying() {
+    let server = Running::start().await;
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        let mut stream = server.connect().await;
+        let head = b"POST /v1/apps HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{";
+        stream
+            .write_all(head)
+            .await
+            .expect("the beginning goes out");
+        slow.push(stream);
+    }
+    // They are certainly waiting for more when another connection was answered.
+    assert_eq!(server.send("GET", "/v1/apps", "", "").await.status, 200);
+    let deploy = server.send("POST", "/v1/apps", "", "{}");
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(10), deploy).await;
+    let answer = answer.expect("a deploy that is whole does not wait for the others");
+    assert_eq!(answer.code(), "invalid-argument");
+}
