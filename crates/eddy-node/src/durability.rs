@@ -1,6 +1,8 @@
 //! The journal's news come in, durable records go to the store, checkpoints trim the journal, and
 //! a start replays what the store has not seen.
 
+mod sweep;
+
 use crate::clock;
 use crate::data_dir::DataDir;
 use crate::inner::Inner;
@@ -15,11 +17,16 @@ use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
+use tokio::time::MissedTickBehavior;
 
 /// Bytes of journal read at a time during replay.
 const REPLAY_PAGE: usize = 4 << 20;
 /// Time between checkpoints.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
+/// Rows that are swept at a time: a shard applies no records meanwhile.
+const SWEEP_BATCH: usize = 10_000;
+/// The longest sweep, so that the next checkpoint is in time.
+const SWEEP_FOR: Duration = Duration::from_secs(20);
 /// Records applied to the store in one batch.
 const APPLY_BATCH: usize = 4096;
 
@@ -300,24 +307,29 @@ pub(crate) fn checkpoint(inner: &Inner) -> Result<(), EddyError> {
     {
         inner.journal.trim(shard, seq)?;
     }
-    for shard in inner.map.shards() {
-        inner.store.sweep_expired(shard, clock::now(), 10_000)?;
-    }
     Ok(())
 }
 
-/// Checkpoints now and then, off the async threads.
+/// Checkpoints now and then, and sweeps between, off the async threads.
 pub(crate) async fn checkpoint_loop(inner: Arc<Inner>) {
+    let mut due = tokio::time::interval(CHECKPOINT_EVERY);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    due.tick().await; // the first one is at once
     loop {
         tokio::select! {
-            () = tokio::time::sleep(CHECKPOINT_EVERY) => {}
+            _ = due.tick() => {}
             () = inner.closing.cancelled() => return,
         }
         let inner2 = inner.clone();
         let done = tasks::blocking(move || checkpoint(&inner2)).await;
-        if let Err(error) = done.and_then(|done| done) {
-            inner.fail(error);
-            return;
+        let done = match done.and_then(|done| done) {
+            Ok(()) => sweep::sweep(&inner.store, SWEEP_BATCH, SWEEP_FOR, &inner.closing).await,
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok(true) => {}
+            Ok(false) => tracing::debug!("more keys have expired than one sweep drops"),
+            Err(error) => return inner.fail(error),
         }
     }
 }

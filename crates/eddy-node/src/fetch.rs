@@ -1,5 +1,7 @@
 //! Outbound HTTP for guests: only to hosts that the manifest allows, redirects included.
 
+mod resolve;
+
 use crate::catalog::App;
 use bytes::Bytes;
 use eddy_types::limits::MAX_FETCH_BODY_BYTES;
@@ -7,27 +9,47 @@ use eddy_types::{Capabilities, EddyError, ErrorCode};
 use eddy_wasm::{HttpRequest, HttpResponse};
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Response, Url, redirect};
+use resolve::{Guarded, Refused};
 use std::error::Error as _;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 const MAX_REDIRECTS: usize = 10;
 
+/// Headers that say where a request goes, where it ends, or what holds for one connection only.
+/// They are the client's: from a guest they could make the other side see another request.
+const RESERVED: [&str; 11] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// Whether an app may reach a URL. `host` allows the default port of http and https, `host:port`
-/// that port, `*.domain` every host below the domain.
+/// that port, `*.domain` every host below the domain. An address is allowed by itself only.
 fn allows(capabilities: &Capabilities, url: &Url) -> bool {
     let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
         return false;
     };
     let default_port = matches!((url.scheme(), port), ("http", 80) | ("https", 443));
+    let is_name = url.domain().is_some();
     capabilities.hosts.iter().any(|allowed| {
         let (name, port_fits) = match allowed.rsplit_once(':') {
             Some((name, wanted)) if !wanted.ends_with(']') => (name, wanted.parse() == Ok(port)),
             _ => (allowed.as_str(), default_port),
         };
         let name_fits = match name.strip_prefix("*.") {
-            Some(domain) => host
-                .strip_suffix(domain)
-                .is_some_and(|rest| rest.ends_with('.')),
+            Some(domain) => {
+                let below = host.strip_suffix(domain);
+                is_name && below.is_some_and(|rest| rest.ends_with('.'))
+            }
             None => host.eq_ignore_ascii_case(name),
         };
         name_fits && port_fits
@@ -49,8 +71,13 @@ fn denied(url: &Url) -> EddyError {
     ))
 }
 
-/// A client that follows redirects only where the app may go.
+/// A client that follows redirects only where the app may go, and connects only to addresses that
+/// a name may stand for.
 pub(crate) fn client(capabilities: &Capabilities) -> Result<Client, EddyError> {
+    client_with(capabilities, Guarded::default())
+}
+
+fn client_with(capabilities: &Capabilities, names: Guarded) -> Result<Client, EddyError> {
     // Another part of the process may have chosen a provider already; either will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let capabilities = capabilities.clone();
@@ -65,6 +92,7 @@ pub(crate) fn client(capabilities: &Capabilities) -> Result<Client, EddyError> {
     });
     Client::builder()
         .redirect(policy)
+        .dns_resolver(Arc::new(names))
         .no_proxy()
         .build()
         .map_err(|error| EddyError::internal(format!("no HTTP client can be made: {error}")))
@@ -72,16 +100,21 @@ pub(crate) fn client(capabilities: &Capabilities) -> Result<Client, EddyError> {
 
 /// Checks a guest's request before anything is sent.
 pub(crate) fn check(app: &App, request: HttpRequest) -> Result<Request, EddyError> {
+    check_for(&app.spec.capabilities, request)
+}
+
+fn check_for(capabilities: &Capabilities, request: HttpRequest) -> Result<Request, EddyError> {
     let bad = |what: String| EddyError::new(ErrorCode::InvalidArgument, what);
+    // The address itself may hold secrets, and errors are shown and kept.
     let url = Url::parse(&request.url)
-        .map_err(|why| bad(format!("{:?} is not a URL: {why}", request.url)))?;
+        .map_err(|why| bad(format!("the address of a fetch is not a URL: {why}")))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(bad(format!(
             "fetch knows http and https, not {:?}",
             url.scheme()
         )));
     }
-    if !allows(&app.spec.capabilities, &url) {
+    if !allows(capabilities, &url) {
         return Err(denied(&url));
     }
     let method = Method::from_bytes(request.method.as_bytes())
@@ -93,6 +126,10 @@ pub(crate) fn check(app: &App, request: HttpRequest) -> Result<Request, EddyErro
             .zip(HeaderValue::from_str(value).ok());
         let (name, value) =
             header.ok_or_else(|| bad(format!("the header {name:?} is malformed")))?;
+        if RESERVED.contains(&name.as_str()) {
+            return Err(bad(format!("a fetch may not set the header {name:?}"))
+                .hint("Leave it out: it follows from the address and the body."));
+        }
         checked.headers_mut().append(name, value);
     }
     *checked.body_mut() = request.body.map(reqwest::Body::from);
@@ -160,7 +197,10 @@ async fn read(url: &Url, mut response: Response) -> Result<HttpResponse, EddyErr
         if body.len() + chunk.len() > MAX_FETCH_BODY_BYTES {
             return Err(EddyError::new(
                 ErrorCode::FetchFailed,
-                format!("the answer of {url} is larger than {MAX_FETCH_BODY_BYTES} bytes"),
+                format!(
+                    "the answer of {} is larger than {MAX_FETCH_BODY_BYTES} bytes",
+                    url.host_str().unwrap_or("?")
+                ),
             ));
         }
         body.extend_from_slice(&chunk);
@@ -176,6 +216,9 @@ fn failed(url: &Url, error: &reqwest::Error) -> EddyError {
     let mut why = String::new();
     let mut source = error.source();
     while let Some(cause) = source {
+        if let Some(refused) = cause.downcast_ref::<Refused>() {
+            return refused.error();
+        }
         why = format!(": {cause}");
         source = cause.source();
     }
@@ -187,27 +230,4 @@ fn failed(url: &Url, error: &reqwest::Error) -> EddyError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_the_manifest_names_is_allowed() {
-        let hosts = ["api.example", "local.example:8080", "*.wild.example"];
-        let capabilities = Capabilities {
-            hosts: hosts.map(str::to_owned).to_vec(),
-        };
-        let may = |url: &str| allows(&capabilities, &Url::parse(url).expect("a URL"));
-        assert!(may("https://api.example/x") && may("http://API.example/"));
-        assert!(may("http://local.example:8080/") && may("https://a.b.wild.example/"));
-        for refused in [
-            "https://api.example:8443/",
-            "http://local.example/",
-            "https://wild.example/",
-            "https://evilwild.example/",
-            "https://api.example.evil/",
-            "http://127.0.0.1/",
-        ] {
-            assert!(!may(refused), "{refused}");
-        }
-    }
-}
+mod tests;

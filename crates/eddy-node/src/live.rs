@@ -1,13 +1,15 @@
 //! Live instances of agents, and passivation: idle ones go after their time, or earlier, least
-//! recently used first, when room is needed.
+//! recently used first, when room is needed. Only idle ones are counted and can be dropped.
 
 use crate::catalog::App;
 use crate::clock;
 use crate::inner::Inner;
+use crate::tasks::Tasks;
 use eddy_types::AgentId;
 use eddy_wasm::Instance;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// How many are dropped at once when room is needed.
@@ -21,23 +23,34 @@ pub(crate) struct Live {
     last_used: Instant,
 }
 
+/// The memory of idle instances, over all shards.
+struct Room {
+    limit: usize,
+    used: AtomicUsize,
+    /// Dropped by shards that needed room, not yet in the counters of the node.
+    dropped: AtomicUsize,
+    tasks: Tasks,
+}
+
 /// The live instances of a shard. One that runs is taken out.
 #[derive(Default)]
 pub(crate) struct LiveAgents {
     idle: HashMap<AgentId, Live>,
     memory: usize,
+    /// Absent until the node first looks for idle agents.
+    room: Option<Arc<Room>>,
 }
 
 impl LiveAgents {
     pub(crate) fn take(&mut self, agent: &AgentId) -> Option<Live> {
         let live = self.idle.remove(agent)?;
-        self.memory -= live.memory;
+        self.less(live.memory);
         Some(live)
     }
 
     pub(crate) fn put(&mut self, agent: AgentId, instance: Instance, app: Arc<App>) {
         let memory = instance.memory_bytes();
-        self.memory += memory;
+        self.more(memory);
         let live = Live {
             instance,
             app,
@@ -45,7 +58,58 @@ impl LiveAgents {
             last_used: clock::instant(),
         };
         if let Some(old) = self.idle.insert(agent, live) {
-            self.memory -= old.memory;
+            self.less(old.memory);
+        }
+        self.give_way(memory);
+    }
+
+    /// Keeps a burst of activations within the memory limit: when all shards together have too
+    /// much, at least as much goes here as came; and a share of the shard, so that not every
+    /// instance that comes has them all sorted.
+    fn give_way(&mut self, came: usize) {
+        let Some(room) = self.room.clone() else {
+            return;
+        };
+        if room.used.load(Relaxed) <= room.limit {
+            return;
+        }
+        let wanted = came.max(self.memory / 16);
+        let idle = self.idle.iter();
+        let mut oldest: Vec<_> = idle.map(|(a, live)| (live.last_used, a.clone())).collect();
+        oldest.sort_unstable_by_key(|(used, _)| *used);
+        let (mut freed, mut dropped) = (0, Vec::new());
+        for (_, agent) in oldest {
+            if freed >= wanted {
+                break;
+            }
+            let live = self.take(&agent);
+            freed += live.as_ref().map_or(0, |live| live.memory);
+            dropped.extend(live);
+        }
+        room.dropped.fetch_add(dropped.len(), Relaxed);
+        // Unmapping takes time, and the shard is held here.
+        room.tasks.spawn(async move { drop(dropped) });
+    }
+
+    /// From now on counts into the memory of all shards.
+    fn join(&mut self, room: &Arc<Room>) {
+        if self.room.is_none() {
+            room.used.fetch_add(self.memory, Relaxed);
+            self.room = Some(room.clone());
+        }
+    }
+
+    fn more(&mut self, memory: usize) {
+        self.memory += memory;
+        if let Some(room) = &self.room {
+            room.used.fetch_add(memory, Relaxed);
+        }
+    }
+
+    fn less(&mut self, memory: usize) {
+        self.memory -= memory;
+        if let Some(room) = &self.room {
+            room.used.fetch_sub(memory, Relaxed);
         }
     }
 
@@ -86,17 +150,39 @@ impl LiveAgents {
 }
 
 impl Inner {
-    /// Drops instances that were idle for long.
+    /// Drops instances that were idle for long, and as many more as there are too many.
     pub(crate) fn passivate_idle(&self) {
+        let room = self.shared_room();
+        self.stats.passivated(room.dropped.swap(0, Relaxed));
         let now = clock::instant();
         for shard in &self.shards {
             let expired = shard.lock().live.expired(now);
             self.stats.passivated(expired.len());
         }
         let (count, memory) = self.live_total();
-        if memory > self.config.guest_memory || count >= self.max_live() {
-            self.make_room();
+        if memory > room.limit || count >= self.max_live() {
+            let too_much = memory.saturating_sub(room.limit);
+            let too_many = (count + 1).saturating_sub(self.max_live());
+            let wanted = too_many.max(share(count));
+            self.drop_oldest(|dropped, freed| dropped >= wanted && freed >= too_much);
         }
+    }
+
+    /// The room that all shards count into; made, and told to them, at the first look.
+    fn shared_room(&self) -> Arc<Room> {
+        let known = self.shards.first().and_then(|s| s.lock().live.room.clone());
+        let room = known.unwrap_or_else(|| {
+            Arc::new(Room {
+                limit: self.config.guest_memory,
+                used: AtomicUsize::new(0),
+                dropped: AtomicUsize::new(0),
+                tasks: self.tasks.clone(),
+            })
+        });
+        for shard in &self.shards {
+            shard.lock().live.join(&room);
+        }
+        room
     }
 
     /// Live instances between turns, and their memory in bytes.
@@ -115,6 +201,13 @@ impl Inner {
 
     /// Drops the least recently used instances. Whether there were any.
     pub(crate) fn make_room(&self) -> bool {
+        let wanted = share(self.live_total().0);
+        self.drop_oldest(|dropped, _| dropped >= wanted) > 0
+    }
+
+    /// Drops the least recently used instances, until enough of them and of their bytes are gone
+    /// or none is left of those that were idle at the beginning. Answers how many.
+    fn drop_oldest(&self, enough: impl Fn(usize, usize) -> bool) -> usize {
         let mut oldest: Vec<(Instant, AgentId, usize)> = Vec::new();
         for (index, shard) in self.shards.iter().enumerate() {
             let state = shard.lock();
@@ -127,13 +220,115 @@ impl Inner {
             );
         }
         oldest.sort_unstable_by_key(|(used, ..)| *used);
-        let wanted = EVICT.max(oldest.len() / 16);
-        let mut dropped = 0;
-        for (_, agent, index) in oldest.into_iter().take(wanted) {
+        let (mut dropped, mut freed) = (0, 0);
+        for (_, agent, index) in oldest {
+            if enough(dropped, freed) {
+                break;
+            }
             let taken = self.shards[index].lock().live.take(&agent);
-            dropped += usize::from(taken.is_some());
+            if let Some(live) = taken {
+                dropped += 1;
+                freed += live.memory;
+            }
         }
         self.stats.passivated(dropped);
-        dropped > 0
+        dropped
+    }
+}
+
+/// How many are dropped at once, of so many.
+fn share(idle: usize) -> usize {
+    EVICT.max(idle / 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{CallOptions, Code, Deployment, Node, NodeConfig};
+    use bytes::Bytes;
+    use eddy_types::{AgentId, Key, Manifest, MethodName, Name, TenantId};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    const GUEST: &[u8] = include_bytes!("../../eddy-wasm/assets/bench-guest.wasm");
+
+    async fn deploy(node: &Node) {
+        let manifest: Manifest =
+            serde_json::from_value(serde_json::json!({"name": "bench"})).unwrap();
+        let wasm = Code::Wasm(Bytes::from_static(GUEST));
+        let deployment = Deployment {
+            manifest,
+            components: vec![(Name::new("main").unwrap(), wasm)],
+        };
+        let tenant = TenantId::default_tenant();
+        node.deploy(&tenant, deployment).await.unwrap();
+    }
+
+    async fn increment(node: &Node, agent: usize) {
+        let (name, key) = (
+            Name::new("counter").unwrap(),
+            Key::new(&format!("a{agent}")),
+        );
+        let agent = AgentId::new(TenantId::default_tenant(), name, key.unwrap());
+        let method = MethodName::new("increment").unwrap();
+        let null = Bytes::from_static(b"null");
+        let answer = node.call(agent, method, null, CallOptions::default()).await;
+        answer.unwrap().outcome.unwrap();
+    }
+
+    async fn node(dir: &std::path::Path, guest_memory: usize) -> Arc<Node> {
+        let config = NodeConfig {
+            max_instances: 256,
+            guest_memory,
+            ..NodeConfig::new(dir)
+        };
+        let node = Node::start(config).await.unwrap();
+        deploy(&node).await;
+        node
+    }
+
+    /// Longer than until the node first looks for idle agents.
+    const FIRST_LOOK: Duration = Duration::from_millis(1500);
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_burst_of_activations_stays_within_the_memory_limit() {
+        const LIMIT: u64 = 8 << 20;
+        const BURST: usize = 64;
+        let dir = tempfile::tempdir().unwrap();
+        let node = node(dir.path(), usize::try_from(LIMIT).unwrap()).await;
+        increment(&node, 0).await;
+        let all = node.stats().active_memory * BURST as u64;
+        assert!(
+            all > 2 * LIMIT,
+            "the burst needs more than the limit: {all}"
+        );
+        tokio::time::sleep(FIRST_LOOK).await;
+        for agent in 0..BURST {
+            increment(&node, agent).await;
+            let memory = node.stats().active_memory;
+            assert!(memory <= LIMIT, "{memory} bytes after {agent} agents");
+        }
+        assert!(node.stats().active_agents > 0, "some stay");
+        tokio::time::sleep(FIRST_LOOK).await;
+        assert!(node.stats().passivations > 0, "what went is counted");
+        node.shutdown(Duration::ZERO).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn one_look_drops_all_that_is_too_much() {
+        let dir = tempfile::tempdir().unwrap();
+        let node = node(dir.path(), 0).await;
+        for agent in 0..40 {
+            increment(&node, agent).await;
+        }
+        let most = node.stats().active_agents;
+        let active = async |fewer_than: u64| {
+            while node.stats().active_agents >= fewer_than {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        active(most.max(1)).await;
+        let rest = tokio::time::timeout(Duration::from_millis(700), active(1)).await;
+        assert!(rest.is_ok(), "they go at once, not a few with each look");
+        node.shutdown(Duration::ZERO).await.unwrap();
     }
 }

@@ -12,6 +12,7 @@ use serde::de::IgnoredAny;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// A body smaller than this needs no permit: the number of requests bounds them.
 const SMALL: usize = 16 << 10;
@@ -20,6 +21,26 @@ const SMALL: usize = 16 << 10;
 const DISCARD_BYTES: usize = 256 << 20;
 /// The longest that takes.
 const DISCARD_WITHIN: Duration = Duration::from_secs(5);
+
+/// How slowly a body may come: whoever trickles one holds its room for so long and no longer.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// The longest pause.
+    pause: Duration,
+    /// What every body may take.
+    start: Duration,
+    /// What each unit of the body that has come adds.
+    per_unit: Duration,
+}
+
+/// Part of docs/limits.md, beside [`BODY_READ_TIMEOUT`].
+const PACE: Pace = Pace {
+    pause: BODY_READ_TIMEOUT,
+    start: Duration::from_secs(60),
+    per_unit: Duration::from_secs(1),
+};
+/// The unit of [`Pace`]: 64 KiB.
+const PACE_UNIT: usize = 64 << 10;
 
 /// A body, and its share of the room for large ones.
 pub(crate) struct Held {
@@ -46,6 +67,16 @@ pub(crate) async fn argument(
 pub(crate) async fn read(
     shared: &Shared,
     headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Held, EddyError> {
+    read_at(PACE, &shared.bodies, headers, body, limit).await
+}
+
+async fn read_at(
+    pace: Pace,
+    bodies: &Arc<Semaphore>,
+    headers: &HeaderMap,
     mut body: Body,
     limit: usize,
 ) -> Result<Held, EddyError> {
@@ -58,35 +89,55 @@ pub(crate) async fn read(
     let room = match announced {
         Some(length) if length <= SMALL => None,
         // Without a length it may become as large as the limit.
-        length => Some(reserve(&shared.bodies, length.unwrap_or(limit))?),
+        length => Some(reserve(bodies, length.unwrap_or(limit))?),
     };
-    let Some(first) = next_chunk(&mut body).await? else {
-        return Ok(Held {
-            bytes: Bytes::new(),
-            _room: room,
-        });
+    let Some(bytes) = collect(pace, &mut body, announced, limit).await? else {
+        return Err(too_large(headers, body, limit).await);
     };
-    let mut whole = first;
+    let room = room.map(|room| shrink(room, bytes.len()));
+    Ok(Held { bytes, _room: room })
+}
+
+/// The whole body; none when it is larger than `limit`.
+async fn collect(
+    pace: Pace,
+    body: &mut Body,
+    announced: Option<usize>,
+    limit: usize,
+) -> Result<Option<Bytes>, EddyError> {
+    let began = Instant::now();
+    let mut whole = Bytes::new();
     let mut joined = BytesMut::new();
-    while let Some(chunk) = next_chunk(&mut body).await? {
-        if joined.is_empty() {
-            joined.reserve(announced.unwrap_or(0).max(whole.len() + chunk.len()));
-            joined.extend_from_slice(&std::mem::take(&mut whole));
+    loop {
+        let came = whole.len() + joined.len();
+        let Some(chunk) = next_chunk(pace, began, came, body).await? else {
+            break;
+        };
+        if came + chunk.len() > limit {
+            return Ok(None);
         }
-        if joined.len() + chunk.len() > limit {
-            return Err(too_large(headers, body, limit).await);
+        if came == 0 {
+            whole = chunk;
+            continue;
+        }
+        if joined.is_empty() {
+            joined.reserve(announced.unwrap_or(0).max(came + chunk.len()));
+            joined.extend_from_slice(&std::mem::take(&mut whole));
         }
         joined.extend_from_slice(&chunk);
     }
-    if whole.len() > limit {
-        return Err(too_large(headers, body, limit).await);
-    }
-    let bytes = if joined.is_empty() {
+    Ok(Some(if joined.is_empty() {
         whole
     } else {
         joined.freeze()
-    };
-    Ok(Held { bytes, _room: room })
+    }))
+}
+
+/// Gives back what a body that came without a length did not need.
+fn shrink(mut room: OwnedSemaphorePermit, bytes: usize) -> OwnedSemaphorePermit {
+    let spare = room.num_permits().saturating_sub(bytes.div_ceil(BODY_UNIT));
+    drop(room.split(spare));
+    room
 }
 
 fn reserve(bodies: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, EddyError> {
@@ -101,26 +152,48 @@ fn reserve(bodies: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit
     })
 }
 
+impl Pace {
+    /// When a body of which so many bytes have come has taken too long.
+    fn ends(self, began: Instant, came: usize) -> Instant {
+        let units = u32::try_from(came / PACE_UNIT).unwrap_or(u32::MAX);
+        began + self.start + self.per_unit.saturating_mul(units)
+    }
+}
+
 /// The next non-empty piece; none at the end.
-async fn next_chunk(body: &mut Body) -> Result<Option<Bytes>, EddyError> {
-    let broken = |why: String| {
-        EddyError::new(
-            ErrorCode::InvalidArgument,
-            format!("the body could not be read: {why}"),
-        )
-        .hint("Send the whole body, as long as Content-Length says.")
-    };
+async fn next_chunk(
+    pace: Pace,
+    began: Instant,
+    came: usize,
+    body: &mut Body,
+) -> Result<Option<Bytes>, EddyError> {
     loop {
-        let frame = match tokio::time::timeout(BODY_READ_TIMEOUT, body.frame()).await {
+        let pause = Instant::now() + pace.pause;
+        let until = pause.min(pace.ends(began, came));
+        let frame = match tokio::time::timeout_at(until, body.frame()).await {
             Ok(None) => return Ok(None),
             Ok(Some(frame)) => frame.map_err(|error| broken(error.to_string()))?,
-            Err(_) => return Err(broken(format!("nothing came for {BODY_READ_TIMEOUT:?}"))),
+            Err(_) if until == pause => {
+                return Err(broken(format!("nothing came for {:?}", pace.pause)));
+            }
+            Err(_) => {
+                let taken = began.elapsed();
+                return Err(broken(format!("only {came} bytes came in {taken:.0?}")));
+            }
         };
         match frame.into_data() {
             Ok(data) if !data.is_empty() => return Ok(Some(data)),
             _ => {}
         }
     }
+}
+
+fn broken(why: String) -> EddyError {
+    EddyError::new(
+        ErrorCode::InvalidArgument,
+        format!("the body could not be read: {why}"),
+    )
+    .hint("Send the whole body, as long as Content-Length says, without long pauses.")
 }
 
 async fn too_large(headers: &HeaderMap, mut body: Body, limit: usize) -> EddyError {
@@ -186,5 +259,48 @@ mod tests {
     fn depth_costs_no_stack() {
         let deep = "[".repeat(400_000) + &"]".repeat(400_000);
         assert_eq!(check_json(deep.as_bytes()), Ok(()));
+    }
+
+    /// A body that comes in pieces of so many bytes, with a pause before each.
+    fn trickle(pieces: usize, bytes: usize, pause: Duration) -> Body {
+        let pieces = futures::stream::unfold(0, move |n| async move {
+            tokio::time::sleep(pause).await;
+            let piece = Ok::<_, std::io::Error>(Bytes::from(vec![b' '; bytes]));
+            (n < pieces).then_some((piece, n + 1))
+        });
+        Body::from_stream(pieces)
+    }
+
+    const QUICK: Pace = Pace {
+        pause: Duration::from_secs(2),
+        start: Duration::from_millis(300),
+        per_unit: Duration::from_secs(60),
+    };
+
+    #[tokio::test]
+    async fn a_body_that_trickles_ends_and_gives_its_room_back() {
+        let bodies = Arc::new(Semaphore::new(100));
+        let none = HeaderMap::new();
+        let read = |body| read_at(QUICK, &bodies, &none, body, 100 * BODY_UNIT);
+        // Each piece is in time, and all of them would take a minute.
+        let slow = trickle(1200, 1, Duration::from_millis(50));
+        let error = read(slow).await.err().expect("it takes too long");
+        assert_eq!(error.code, ErrorCode::InvalidArgument);
+        assert!(error.detail.contains("bytes came in"), "{}", error.detail);
+        assert_eq!(bodies.available_permits(), 100);
+        // A large one may take its time.
+        let large = read(trickle(4, PACE_UNIT, Duration::from_millis(150))).await;
+        assert_eq!(large.ok().map(|held| held.bytes.len()), Some(4 * PACE_UNIT));
+    }
+
+    #[tokio::test]
+    async fn what_a_body_did_not_need_is_free_again() {
+        let bodies = Arc::new(Semaphore::new(100));
+        let body = trickle(2, BODY_UNIT, Duration::ZERO);
+        let held = read_at(PACE, &bodies, &HeaderMap::new(), body, 100 * BODY_UNIT).await;
+        assert!(held.is_ok());
+        assert_eq!(bodies.available_permits(), 98);
+        drop(held);
+        assert_eq!(bodies.available_permits(), 100);
     }
 }

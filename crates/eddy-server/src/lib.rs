@@ -4,6 +4,7 @@
 //! | module | what |
 //! |---|---|
 //! | `listen` | the address, connections and their limits, shutdown |
+//! | `origin` | which pages and host names are let in |
 //! | `routes` | a file per group of routes |
 //! | `request`, `body`, `options` | from a request to what the node takes |
 //! | `reply`, `convert` | from what the node says to an answer |
@@ -14,6 +15,7 @@ mod convert;
 mod listen;
 mod metrics;
 mod options;
+mod origin;
 mod reply;
 mod request;
 mod routes;

@@ -2,12 +2,13 @@
 //! one per connection, tracked, so that shutdown can wait for them.
 
 use crate::metrics::{HttpStats, registry};
+use crate::origin;
 use crate::reply::problem;
 use crate::routes;
 use crate::state::AppState;
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response, header};
+use axum::http::{Request, Response};
 use eddy_node::Node;
 use eddy_types::limits::{HEAD_READ_TIMEOUT, MAX_CONNECTIONS, MAX_IN_FLIGHT};
 use eddy_types::{EddyError, ErrorCode};
@@ -188,16 +189,14 @@ impl Connections {
         Ok(response)
     }
 
-    /// Whether there is room; health and metrics always have some.
+    /// Whether no foreign page asks, and there is room; health and metrics always have some.
     fn admit(
         &self,
         request: &Request<Incoming>,
     ) -> Result<Option<tokio::sync::SemaphorePermit<'_>>, EddyError> {
+        origin::check(request.uri(), request.headers())?;
         if !request.uri().path().starts_with("/v1/") {
             return Ok(None);
-        }
-        if let Some(origin) = request.headers().get(header::ORIGIN) {
-            check_origin(origin.to_str().unwrap_or_default())?;
         }
         self.in_flight.try_acquire().map(Some).map_err(|_| {
             EddyError::new(
@@ -208,25 +207,6 @@ impl Connections {
             .retry_after(Duration::from_secs(1))
         })
     }
-}
-
-/// A browser names the page a request comes from. Pages of other sites must not reach a node that
-/// trusts whoever is on this machine.
-fn check_origin(origin: &str) -> Result<(), EddyError> {
-    let uri = origin.parse::<axum::http::Uri>().ok();
-    let host = uri
-        .as_ref()
-        .and_then(axum::http::Uri::host)
-        .unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    if host == "localhost" || address.is_ok_and(|ip| ip.is_loopback()) {
-        return Ok(());
-    }
-    Err(EddyError::new(
-        ErrorCode::CrossOrigin,
-        format!("a page of {origin:?} may not use a node that has no authentication"),
-    )
-    .hint("Call the node from your own server, or from a page served by this machine."))
 }
 
 fn http1_builder() -> http1::Builder {
@@ -290,25 +270,6 @@ mod tests {
         ] {
             let error = check_listen(bad.parse().expect("an address")).expect_err(bad);
             assert_eq!(error.code, ErrorCode::InsecureListen);
-        }
-    }
-
-    #[test]
-    fn pages_of_other_sites_are_refused() {
-        for good in [
-            "http://localhost:3000",
-            "http://127.0.0.1",
-            "https://[::1]:8443",
-        ] {
-            assert_eq!(check_origin(good), Ok(()), "{good}");
-        }
-        for bad in [
-            "https://example.com",
-            "null",
-            "",
-            "http://localhost.example.com",
-        ] {
-            assert!(check_origin(bad).is_err(), "{bad:?}");
         }
     }
 }

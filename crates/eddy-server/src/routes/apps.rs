@@ -32,14 +32,15 @@ pub(crate) async fn deploy(
     Options(_): Options,
     request: Request,
 ) -> Result<Response, Failure> {
-    // Few at a time, before the body is read: code is large and compiling takes every core.
+    let (parts, body) = request.into_parts();
+    let held = body::read(&state, &parts.headers, body, MAX_DEPLOY_BYTES).await?;
+    // Few at a time: compiling takes every core. Not before the body is there, or slow clients
+    // would keep everybody from deploying; bodies that wait here count as room for bodies.
     let _turn = state
         .deploys
         .acquire()
         .await
         .expect("the semaphore is never closed");
-    let (parts, body) = request.into_parts();
-    let held = body::read(&state, &parts.headers, body, MAX_DEPLOY_BYTES).await?;
     let deployment = deployment(&held.bytes)?;
     drop(held);
     let app = state.node.deploy(&state.tenant, deployment).await?;

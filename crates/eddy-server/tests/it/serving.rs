@@ -170,13 +170,13 @@ async fn a_body_that_is_too_large_is_refused_however_it_comes() {
     );
 
     // Announced by a client that asks first: nothing is read, nothing is sent.
-    let ask = b"POST /v1/functions/f HTTP/1.1\r\nhost: eddy\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: 104857600\r\n\r\n";
+    let ask = b"POST /v1/functions/f HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: 104857600\r\n\r\n";
     let answer = server.raw(ask).await;
     assert_eq!(answer.code(), "payload-too-large");
 
     // In pieces, without a length.
     let mut stream = server.connect().await;
-    let head = "POST /v1/functions/f HTTP/1.1\r\nhost: eddy\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /v1/functions/f HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
     stream
         .write_all(head.as_bytes())
         .await
@@ -198,7 +198,7 @@ async fn a_body_that_is_too_large_is_refused_however_it_comes() {
 #[tokio::test]
 async fn a_deploy_has_its_own_limit() {
     let server = Running::start().await;
-    let ask = b"POST /v1/apps HTTP/1.1\r\nhost: eddy\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: 67108865\r\n\r\n";
+    let ask = b"POST /v1/apps HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: 67108865\r\n\r\n";
     assert_eq!(server.raw(ask).await.code(), "payload-too-large");
     let large = format!(
         "{{\"manifest\":{{}},\"components\":[],\"x\":\"{}\"}}",
@@ -212,7 +212,7 @@ async fn a_deploy_has_its_own_limit() {
 async fn one_connection_serves_many_requests() {
     let server = Running::start().await;
     let mut stream = server.connect().await;
-    let two = b"GET /healthz HTTP/1.1\r\nhost: eddy\r\n\r\nGET /healthz HTTP/1.1\r\nhost: eddy\r\nconnection: close\r\n\r\n";
+    let two = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     stream.write_all(two).await.expect("both go out");
     let mut text = String::new();
     stream
@@ -264,7 +264,7 @@ async fn metrics_come_in_both_formats() {
 async fn stopping_ends_idle_connections_and_takes_no_new_ones() {
     let mut server = Running::start().await;
     let mut idle = server.connect().await;
-    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: eddy\r\n\r\n")
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await
         .expect("it goes out");
     let mut some = [0; 16];
@@ -289,4 +289,53 @@ async fn stopping_ends_idle_connections_and_takes_no_new_ones() {
         server.node.ready().is_ok(),
         "the node is its owner's to stop"
     );
+}
+
+#[tokio::test]
+async fn a_page_whose_name_was_pointed_here_reads_nothing() {
+    let server = Running::start().await;
+    for path in [
+        "/v1/apps",
+        "/v1/invocations",
+        "/v1/openapi.json",
+        "/metrics",
+    ] {
+        let get = |host: &str| {
+            format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").into_bytes()
+        };
+        let port = server.address.port();
+        let rebound = server.raw(&get(&format!("rebound.example:{port}"))).await;
+        assert_eq!(
+            (rebound.status, rebound.code().as_str()),
+            (403, "cross-origin"),
+            "{path}"
+        );
+        for host in ["127.0.0.1", "localhost", "[::1]", "shop.localhost"] {
+            let answer = server.raw(&get(&format!("{host}:{port}"))).await;
+            assert_eq!(answer.status, 200, "{host} {path}");
+        }
+    }
+    let old = server.raw(b"GET /v1/apps HTTP/1.0\r\n\r\n").await;
+    assert_eq!(old.status, 200, "HTTP/1.0 needs no Host");
+}
+
+#[tokio::test]
+async fn slow_bodies_do_not_keep_others_from_deploying() {
+    let server = Running::start().await;
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        let mut stream = server.connect().await;
+        let head = b"POST /v1/apps HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{";
+        stream
+            .write_all(head)
+            .await
+            .expect("the beginning goes out");
+        slow.push(stream);
+    }
+    // They are certainly waiting for more when another connection was answered.
+    assert_eq!(server.send("GET", "/v1/apps", "", "").await.status, 200);
+    let deploy = server.send("POST", "/v1/apps", "", "{}");
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(10), deploy).await;
+    let answer = answer.expect("a deploy that is whole does not wait for the others");
+    assert_eq!(answer.code(), "invalid-argument");
 }

@@ -1,0 +1,162 @@
+//! Names of outbound requests become addresses here, and those of this machine and its link are
+//! refused: whoever owns an allowed name could otherwise point it at what listens on the node's
+//! own machine, or at the metadata service of a cloud. An app that means such an address lists it:
+//! addresses and `localhost` in the manifest say what they are.
+
+use eddy_types::{EddyError, ErrorCode};
+use futures::future::BoxFuture;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+type Lookup = fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+
+/// Resolves names to addresses that they may stand for. Never asked for an address.
+pub(super) struct Guarded {
+    lookup: Lookup,
+}
+
+impl Default for Guarded {
+    fn default() -> Self {
+        Self {
+            lookup: |name| {
+                Box::pin(async move {
+                    // The client puts the port in.
+                    let found = tokio::net::lookup_host((name, 0)).await?;
+                    Ok(found.collect())
+                })
+            },
+        }
+    }
+}
+
+impl Resolve for Guarded {
+    fn resolve(&self, name: Name) -> Resolving {
+        let name = name.as_str().to_owned();
+        let looking = (self.lookup)(name.clone());
+        Box::pin(async move {
+            let found = looking.await?;
+            let addresses = permitted(&name, found)?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// The addresses that a request for `name` may go to.
+fn permitted(name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Refused> {
+    let bare = name.strip_suffix('.').unwrap_or(name);
+    let top = bare.rsplit('.').next().unwrap_or_default();
+    // Names below it are this machine by definition (RFC 6761): who lists one means that.
+    if top.eq_ignore_ascii_case("localhost") {
+        return Ok(found);
+    }
+    let (good, bad): (Vec<_>, Vec<_>) = found.into_iter().partition(|at| !is_near(at.ip()));
+    match bad.first() {
+        Some(at) if good.is_empty() => Err(Refused {
+            name: name.to_owned(),
+            address: at.ip(),
+        }),
+        _ => Ok(good),
+    }
+}
+
+/// Loopback, link-local and unspecified addresses: this machine, and what is next to it.
+fn is_near(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified(),
+    }
+}
+
+/// A name has none but refused addresses.
+#[derive(Debug)]
+pub(super) struct Refused {
+    name: String,
+    address: IpAddr,
+}
+
+impl Refused {
+    pub(super) fn error(&self) -> EddyError {
+        EddyError::new(ErrorCode::CapabilityDenied, self.to_string()).hint(format!(
+            "If that is meant, add \"{}\" to `hosts` under `[capabilities]` in eddy.toml and \
+             fetch from the address.",
+            self.address
+        ))
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, address } = self;
+        write!(
+            f,
+            "{name} resolves to {address}, an address of this machine or its link"
+        )
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Answers every name with this machine's address.
+#[cfg(test)]
+pub(super) fn rebound() -> Guarded {
+    Guarded {
+        lookup: |_| Box::pin(async { Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))]) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: &str, addresses: &[&str]) -> Result<Vec<String>, String> {
+        let found = addresses.iter().map(|text| {
+            let ip: IpAddr = text.parse().expect("an address");
+            SocketAddr::new(ip, 0)
+        });
+        let permitted = permitted(name, found.collect());
+        let texts = |found: Vec<SocketAddr>| found.iter().map(|at| at.ip().to_string()).collect();
+        permitted.map(texts).map_err(|refused| refused.to_string())
+    }
+
+    #[test]
+    fn a_name_stands_for_no_address_of_this_machine_or_its_link() {
+        for near in [
+            "127.0.0.1",
+            "127.8.8.8",
+            "169.254.169.254",
+            "0.0.0.0",
+            "::1",
+            "::",
+            "fe80::1",
+            "febf::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+        ] {
+            assert!(of("api.example", &[near]).is_err(), "{near}");
+            assert!(of("localhost.example", &[near]).is_err(), "{near}");
+            assert_eq!(
+                of("api.example", &[near, "9.9.9.9"]),
+                Ok(vec!["9.9.9.9".into()])
+            );
+        }
+        for far in [
+            "9.9.9.9",
+            "10.0.0.1",
+            "192.168.1.1",
+            "fd00::1",
+            "2620:fe::fe",
+        ] {
+            assert_eq!(of("api.example", &[far]), Ok(vec![far.to_owned()]));
+        }
+        assert_eq!(of("nobody.example", &[]), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn localhost_is_what_it_says() {
+        for name in ["localhost", "LOCALHOST", "shop.localhost", "localhost."] {
+            assert_eq!(of(name, &["127.0.0.1"]), Ok(vec!["127.0.0.1".to_owned()]));
+        }
+    }
+}
