@@ -350,6 +350,12 @@ impl Node {
             .ok_or_else(|| catalog::unknown_app(name))
     }
 
+    /// What requests to a deployed app are answered when the node could not load it.
+    #[must_use]
+    pub fn app_trouble(&self, tenant: &TenantId, name: &Name) -> Option<EddyError> {
+        self.inner.catalog.app(tenant, name)?.available().err()
+    }
+
     /// Takes an app away. Its agents' state stays.
     pub async fn delete_app(&self, tenant: &TenantId, name: &Name) -> Result<(), EddyError> {
         let (inner, tenant, name) = (self.inner.clone(), tenant.clone(), name.clone());

@@ -75,13 +75,8 @@ impl App {
         }
     }
 
-    /// Why it cannot run, if it cannot.
-    pub(crate) fn trouble(&self) -> Option<&EddyError> {
-        self.trouble.as_ref()
-    }
-
     /// Refuses when it has no code.
-    pub(super) fn available(&self) -> Result<(), EddyError> {
+    pub(crate) fn available(&self) -> Result<(), EddyError> {
         let Some(trouble) = &self.trouble else {
             return Ok(());
         };

@@ -23,31 +23,26 @@ impl Catalog {
         let _changing = self.changing.lock();
         let present = self.app(tenant, &manifest.name);
         let mut spec = resolve(&manifest, &prepared)?;
-        let unchanged = present.as_deref().filter(|present| {
-            spec.version = present.spec.version;
-            spec == *present.spec && manifest == present.manifest
-        });
-        match (&present, unchanged) {
-            (_, Some(_)) => {}
-            (Some(present), None) => spec.version = present.spec.version + 1,
-            (None, None) => spec.version = 1,
+        spec.version = present.as_ref().map_or(0, |present| present.spec.version);
+        let unchanged = present.filter(|app| *app.spec == spec && app.manifest == manifest);
+        if unchanged.is_none() {
+            spec.version += 1;
         }
         self.check_free(tenant, &spec)?;
         let env = resolve_env(&manifest, secrets)?;
-        // Even of an app that has not changed: this is what heals a damaged file.
+        // Also of an app that has not changed: files that are as they should be are not written.
         for part in &prepared {
             self.files.write_blob(part.component.digest, &part.bytes)?;
         }
-        if let Some(present) = unchanged.filter(|present| present.trouble().is_none()) {
+        let stored = Stored { spec, manifest };
+        self.files.write_app(tenant, &stored)?;
+        if let Some(present) = unchanged.filter(|present| present.available().is_ok()) {
             return Ok(present.spec.clone());
         }
-        if unchanged.is_none() {
-            let (spec, manifest) = (spec.clone(), manifest.clone());
-            self.files.write_app(tenant, &Stored { spec, manifest })?;
-        }
         let components = prepared.into_iter().map(|part| part.loaded).collect();
-        let spec = Arc::new(spec);
-        self.switch(tenant, App::new(spec.clone(), manifest, env, components));
+        let spec = Arc::new(stored.spec);
+        let app = App::new(spec.clone(), stored.manifest, env, components);
+        self.switch(tenant, app);
         Ok(spec)
     }
 

@@ -49,8 +49,8 @@ impl Files {
         let text = serde_json::to_vec_pretty(stored)
             .map_err(|error| EddyError::internal(format!("an app does not encode: {error}")))?;
         make_folder(&self.dir.join("apps").join(tenant.as_str()))
-            .and_then(|()| write_atomically(&path, &text, 0o644))
-            .map_err(|error| failed(&path, "cannot be written", &error))
+            .map_err(|error| failed(&path, "cannot be written", &error))?;
+        write_if_different(&path, &text)
     }
 
     pub(super) fn remove_app(&self, tenant: &TenantId, name: &Name) -> Result<(), EddyError> {
@@ -65,14 +65,8 @@ impl Files {
             .join(format!("{name}.json"))
     }
 
-    /// Writes a component, unless its file has these bytes already: a damaged one is replaced.
     pub(super) fn write_blob(&self, digest: Digest, bytes: &[u8]) -> Result<(), EddyError> {
-        let path = self.blob_path(digest);
-        if fs::read(&path).is_ok_and(|present| present == bytes) {
-            return Ok(());
-        }
-        write_atomically(&path, bytes, 0o644)
-            .map_err(|error| failed(&path, "cannot be written", &error))
+        write_if_different(&self.blob_path(digest), bytes)
     }
 
     pub(super) fn read_blob(&self, digest: Digest) -> Result<Vec<u8>, EddyError> {
@@ -121,6 +115,14 @@ impl Files {
         }
         Ok(gone)
     }
+}
+
+/// Replaces a file that is missing, old or damaged.
+fn write_if_different(path: &Path, bytes: &[u8]) -> Result<(), EddyError> {
+    if fs::read(path).is_ok_and(|present| present == bytes) {
+        return Ok(());
+    }
+    write_atomically(path, bytes, 0o644).map_err(|error| failed(path, "cannot be written", &error))
 }
 
 fn is_leftover(path: &Path) -> bool {

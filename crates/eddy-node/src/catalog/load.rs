@@ -65,13 +65,9 @@ async fn prepare_one(
         Ok((loaded, definition))
     };
     let (loaded, definition) = in_time(inner, name, &cancel, asked).await?;
-    let component = Component {
-        name: name.clone(),
-        digest: Digest::of(&bytes),
-        kind,
-    };
+    let (name, digest) = (name.clone(), Digest::of(&bytes));
     Ok(Prepared {
-        component,
+        component: Component { name, digest, kind },
         bytes,
         loaded: Arc::new(loaded),
         definition: plain_definition(definition),

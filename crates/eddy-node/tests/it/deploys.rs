@@ -98,10 +98,14 @@ async fn a_deploy_replaces_damaged_code() {
     let file = components.join(file);
     let good = fs::read(&file).expect("readable");
 
+    let stored = data.path().join("apps/default/shop.json");
+    let good_app = fs::read(&stored).expect("readable");
+    fs::write(&stored, "damage").expect("writable");
     fs::write(&file, "damage").expect("writable");
     let app = node.deploy(&tenant(), deploy()).await.expect("deployed");
     assert_eq!(app.version, 1, "nothing has changed");
     assert_eq!(fs::read(&file).expect("readable"), good);
+    assert_eq!(fs::read(&stored).expect("readable"), good_app);
     stop(node).await;
 
     fs::write(&file, "damage").expect("writable");

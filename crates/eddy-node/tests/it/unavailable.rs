@@ -88,6 +88,11 @@ async fn an_app_without_its_secret_keeps_its_names_and_its_work() {
     let node = start(data.path()).await;
     assert_unavailable(invoke(&node, "greet").await);
     assert_unavailable(call(&node, "bell", "rang").await);
+    assert_unavailable(
+        node.app_trouble(&tenant(), &name("shop"))
+            .map_or(Ok(()), Err),
+    );
+    assert_eq!(node.app_trouble(&tenant(), &name("post")), None);
     let page = PageRequest::default();
     let bells = node.agents(&tenant(), &name("bell"), "", &page).await;
     assert_eq!(bells.expect("state needs no code").items.len(), 1);
