@@ -1,5 +1,6 @@
 //! A deployed app as the API shows it.
 
+use crate::problem::Problem;
 use eddy_types::{
     AgentSpec, AppSpec, ComponentKind, Durability, FunctionSpec, RetryPolicy, TimeoutSpec,
 };
@@ -8,7 +9,7 @@ use std::time::Duration;
 use utoipa::ToSchema;
 
 /// A deployed app.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct App {
     /// Its name.
     pub name: String,
@@ -22,6 +23,9 @@ pub struct App {
     pub agents: Vec<AgentType>,
     /// Hosts that its guests may reach with `fetch`.
     pub hosts: Vec<String>,
+    /// Why it cannot run, when the node could not load it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Problem>,
 }
 
 /// One piece of code of an app.
@@ -96,7 +100,7 @@ pub struct Retries {
 }
 
 /// All apps.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct AppList {
     /// The apps, by name.
     pub items: Vec<App>,
@@ -131,6 +135,7 @@ impl From<&AppSpec> for App {
             functions: functions.collect(),
             agents: agents.collect(),
             hosts: spec.capabilities.hosts.clone(),
+            error: None,
         }
     }
 }

@@ -15,6 +15,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An open data folder. The lock ends with it, or with the process.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(crate) struct DataDir {
 
 impl DataDir {
     pub(crate) fn open(root: &Path) -> Result<Self, EddyError> {
-        fs::create_dir_all(root).map_err(|error| failed(root, "cannot be made", &error))?;
+        make_folder(root).map_err(|error| failed(root, "cannot be made", &error))?;
         let path = root.join("LOCK");
         let lock = OpenOptions::new()
             .create(true)
@@ -49,7 +50,7 @@ impl DataDir {
         }
         for folder in ["apps", "components", "cache"] {
             let path = root.join(folder);
-            fs::create_dir_all(&path).map_err(|error| failed(&path, "cannot be made", &error))?;
+            make_folder(&path).map_err(|error| failed(&path, "cannot be made", &error))?;
         }
         let key = read_or_make_key(&root.join("node.key"))?;
         Ok(Self {
@@ -83,22 +84,74 @@ fn read_or_make_key(path: &Path) -> Result<[u8; 32], EddyError> {
     Ok(key)
 }
 
-/// Writes a file so that a crash leaves the old one or the new one.
+/// Writes a file so that a crash leaves the old one or the new one, and so that it stays.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
+    let temporary = temporary_beside(path);
+    let written = write_new(&temporary, bytes, mode).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // The error to tell is the first one; a leftover is removed at the next start.
+        let _ = fs::remove_file(&temporary);
+        return written;
+    }
+    sync_parent(path)
+}
+
+/// A name of its own for each write: two writers of a file never share one.
+fn temporary_beside(path: &Path) -> PathBuf {
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    let write = WRITES.fetch_add(1, Ordering::Relaxed);
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}-{write}.tmp", std::process::id()));
+    path.with_file_name(name)
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .create(true)
         .truncate(true)
         .write(true)
         .mode(mode)
-        .open(&temporary)?;
+        .open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
+    file.sync_all()
+}
+
+/// Removes a file so that it stays away. That it is gone already is fine.
+pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
+    sync_parent(path)
+}
+
+/// Makes a folder, and those above it, so that it stays.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|parent| *parent != Path::new("")) {
+        make_folder(parent)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => {
+            return Err(error);
+        }
+        _ => {}
+    }
+    sync_parent(path)
+}
+
+/// Flushes the folder that names `path`: without that a crash may undo a rename or removal.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        Some(_) => Path::new("."),
+        None => return Ok(()),
+    };
+    #[cfg(test)]
+    tests::SYNCED.with_borrow_mut(|synced| synced.push(folder.to_owned()));
+    File::open(folder)?.sync_all()
 }
 
 pub(crate) fn failed(path: &Path, what: &str, error: &io::Error) -> EddyError {
@@ -112,6 +165,49 @@ pub(crate) fn failed(path: &Path, what: &str, error: &io::Error) -> EddyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
+
+    thread_local! {
+        /// Folders that this thread has flushed.
+        pub(super) static SYNCED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
+    }
+
+    #[test]
+    fn new_folders_and_removals_are_flushed_in_the_folders_above() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let (root, a) = (dir.path(), dir.path().join("a"));
+        make_folder(&a.join("b")).expect("made");
+        assert_eq!(SYNCED.take(), [root.to_owned(), a.clone()]);
+        make_folder(&a.join("b")).expect("is there");
+        assert!(SYNCED.take().is_empty());
+        let file = a.join("file");
+        write_atomically(&file, b"x", 0o644).expect("written");
+        assert_eq!(SYNCED.take(), std::slice::from_ref(&a));
+        for _ in 0..2 {
+            remove_file(&file).expect("removed");
+            assert_eq!(SYNCED.take(), std::slice::from_ref(&a));
+        }
+    }
+
+    #[test]
+    fn writers_of_one_file_do_not_meet() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let file = dir.path().join("file.json");
+        std::thread::scope(|scope| {
+            for writer in 0..8_u8 {
+                let file = &file;
+                scope.spawn(move || {
+                    for _ in 0..20 {
+                        write_atomically(file, &vec![writer; 100_000], 0o644).expect("written");
+                        let read = fs::read(file).expect("readable");
+                        assert_eq!(read.len(), 100_000);
+                        assert!(read.iter().all(|byte| *byte == read[0]));
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1);
+    }
 
     #[test]
     fn a_second_node_is_kept_out_and_the_key_stays() {

@@ -21,6 +21,8 @@ pub struct NodeConfig {
     pub max_instances: u32,
     /// A file system for crash tests under the journal: see `EDDY_FAULT_FS` in CONTRIBUTING.md.
     pub fault_fs: Option<String>,
+    /// Longest time a component's code may take to start at a deploy.
+    pub deploy_guest_timeout: Duration,
     /// Where `secret` references are looked up: the node's own environment, by name.
     pub secrets: std::collections::BTreeMap<String, String>,
 }
@@ -48,6 +50,7 @@ impl NodeConfig {
             guest_memory: 8 << 30,
             max_instances: 4096,
             fault_fs: None,
+            deploy_guest_timeout: eddy_types::limits::DEPLOY_GUEST_TIMEOUT,
             secrets: std::collections::BTreeMap::new(),
         }
     }

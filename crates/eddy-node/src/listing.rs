@@ -73,7 +73,7 @@ impl Inner {
         prefix: &str,
         page: &PageRequest,
     ) -> Result<Page<AgentInfo>, EddyError> {
-        self.catalog.agent_type(tenant, agent_type)?;
+        self.catalog.owner(tenant, agent_type)?;
         let limit = limit_of(page);
         let after = page
             .cursor

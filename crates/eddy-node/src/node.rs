@@ -1,6 +1,6 @@
 //! The node as the outside sees it: start, requests, stop.
 
-use crate::catalog::Catalog;
+use crate::catalog::{self, Catalog};
 use crate::clock;
 use crate::data_dir::DataDir;
 use crate::durability::{self, Applier, Events};
@@ -318,12 +318,16 @@ impl Node {
             manifest,
             components,
         } = deployment;
-        let _busy = inner.busy(); // describing runs a guest, so the epoch must tick
-        let prepared = inner.catalog.prepare(&inner.engine, &components).await?;
-        let (node, tenant) = (inner.clone(), tenant.clone());
+        let prepared = catalog::prepare(&inner, &components).await?;
+        let busy = inner.busy(); // a stop waits for what is being stored
+        refuse_when_stopping(&inner)?;
+        let tenant = tenant.clone();
         tasks::blocking(move || {
-            node.catalog
-                .install(&tenant, manifest, prepared, &node.config.secrets)
+            let _busy = busy;
+            let catalog = &inner.catalog;
+            let spec = catalog.install(&tenant, manifest, prepared, &inner.config.secrets)?;
+            catalog.sweep(&inner.engine);
+            Ok(spec)
         })
         .await?
     }
@@ -343,13 +347,27 @@ impl Node {
     pub fn app(&self, tenant: &TenantId, name: &Name) -> Result<Arc<AppSpec>, EddyError> {
         let app = self.inner.catalog.app(tenant, name);
         app.map(|app| app.spec.clone())
-            .ok_or_else(|| crate::catalog::unknown_app(name))
+            .ok_or_else(|| catalog::unknown_app(name))
+    }
+
+    /// What requests to a deployed app are answered when the node could not load it.
+    #[must_use]
+    pub fn app_trouble(&self, tenant: &TenantId, name: &Name) -> Option<EddyError> {
+        self.inner.catalog.app(tenant, name)?.available().err()
     }
 
     /// Takes an app away. Its agents' state stays.
     pub async fn delete_app(&self, tenant: &TenantId, name: &Name) -> Result<(), EddyError> {
-        let (node, tenant, name) = (self.inner.clone(), tenant.clone(), name.clone());
-        tasks::blocking(move || node.catalog.remove(&tenant, &name)).await?
+        let (inner, tenant, name) = (self.inner.clone(), tenant.clone(), name.clone());
+        let busy = inner.busy(); // a stop waits for it
+        refuse_when_stopping(&inner)?;
+        tasks::blocking(move || {
+            let _busy = busy;
+            inner.catalog.remove(&tenant, &name)?;
+            inner.catalog.sweep(&inner.engine);
+            Ok(())
+        })
+        .await?
     }
 
     /// `Ok` while the node serves; the reason when it does not.

@@ -129,6 +129,8 @@ error_codes! {
     ConcurrencyLimit = "concurrency-limit", 429, true;
     /// The node has no room for this now.
     Overloaded = "overloaded", 503, true;
+    /// The app is deployed, but the node could not load it.
+    AppUnavailable = "app-unavailable", 503, true;
     /// The node is stopping.
     ShuttingDown = "shutting-down", 503, true;
 

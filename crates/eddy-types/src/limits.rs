@@ -87,6 +87,8 @@ pub const MAX_IN_FLIGHT: usize = 16_384;
 pub const MAX_BODY_BYTES_IN_FLIGHT: usize = 256 << 20;
 /// Deploys that may be read or compiled at once; further ones wait.
 pub const MAX_DEPLOYS_AT_ONCE: usize = 2;
+/// Longest time the code of a component may take to start and say what it defines, at a deploy.
+pub const DEPLOY_GUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for the head of a request, and longest an idle connection is kept.
 pub const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest pause in the body of a request.

@@ -82,11 +82,30 @@ impl Cache {
         file.sync_all()
     }
 
+    /// Removes compiled components that are not kept or are of another configuration.
+    pub(crate) fn sweep(&self, keep: impl Fn(Digest) -> bool) -> io::Result<()> {
+        let ours = self.suffix();
+        for entry in fs::read_dir(&self.config.dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if !name.ends_with(".cwasm") {
+                continue;
+            }
+            let digest = name.strip_suffix(&ours).and_then(|text| text.parse().ok());
+            if !digest.is_some_and(&keep) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     fn path(&self, digest: Digest) -> PathBuf {
-        let engine = self.engine_hash.to_hex();
-        self.config
-            .dir
-            .join(format!("{digest}-{}.cwasm", &engine[..16]))
+        self.config.dir.join(format!("{digest}{}", self.suffix()))
+    }
+
+    fn suffix(&self) -> String {
+        format!("-{}.cwasm", &self.engine_hash.to_hex()[..16])
     }
 
     fn verified<'a>(&self, digest: Digest, bytes: &'a [u8]) -> Option<Verified<'a>> {

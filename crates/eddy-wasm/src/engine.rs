@@ -120,6 +120,16 @@ impl Engine {
         Code::link(self, &component, digest).ok()
     }
 
+    /// Removes compiled components from the cache: those that are not kept, and those that this
+    /// engine cannot load. The JavaScript runtime stays. Does what it can, and tells the log.
+    pub fn sweep_cache(&self, keep: impl Fn(Digest) -> bool) {
+        let Some(cache) = &self.0.cache else { return };
+        let runtime = Digest::of(self.0.js_runtime);
+        if let Err(error) = cache.sweep(|digest| digest == runtime || keep(digest)) {
+            tracing::warn!(%error, "unused compiled components could not be removed");
+        }
+    }
+
     /// The JavaScript runtime, compiled at its first use: call it first where blocking is allowed.
     ///
     /// # Errors

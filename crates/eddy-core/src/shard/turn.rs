@@ -372,6 +372,7 @@ pub(super) fn counts_as_attempt(error: &EddyError) -> bool {
         ErrorCode::TurnAborted
             | ErrorCode::ShuttingDown
             | ErrorCode::Overloaded
+            | ErrorCode::AppUnavailable
             | ErrorCode::JournalFailed
             | ErrorCode::StoreFailed
     )

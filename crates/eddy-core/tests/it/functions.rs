@@ -98,8 +98,8 @@ fn a_key_is_joined_repeated_and_not_given_to_another_request() {
 fn one_in_the_background_is_tried_again_and_ends_with_its_last_error() {
     let mut world = World::new(1);
     submit(&mut world, "1", true);
-    for _ in 0..5 {
-        end(&mut world, failed(ErrorCode::ConcurrencyLimit));
+    for code in [ErrorCode::ConcurrencyLimit, ErrorCode::AppUnavailable].repeat(3) {
+        end(&mut world, failed(code));
         world.pass(Duration::from_secs(1));
     }
     end(&mut world, failed(ErrorCode::GuestTrap));

@@ -57,10 +57,10 @@ fn a_dead_letter_fits_a_record_however_long_its_error_is() {
 }
 
 #[test]
-fn a_stop_does_not_count_as_an_attempt() {
+fn a_stop_or_an_app_without_code_does_not_count_as_an_attempt() {
     let (mut world, _, _) = two();
-    for _ in 0..5 {
-        let error = EddyError::new(ErrorCode::TurnAborted, "stop");
+    for code in [ErrorCode::TurnAborted, ErrorCode::AppUnavailable].repeat(3) {
+        let error = EddyError::new(code, "stop");
         world.end_with(TurnEnd::Failed(error), attempts(1));
         world.pass(Duration::from_secs(31));
     }

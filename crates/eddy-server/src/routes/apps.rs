@@ -10,7 +10,7 @@ use axum::response::Response;
 use eddy_api::{App, AppList, DeployComponent, DeployRequest, Problem};
 use eddy_node::{Code, Deployment, Module};
 use eddy_types::limits::MAX_DEPLOY_BYTES;
-use eddy_types::{EddyError, ErrorCode, Manifest, Name};
+use eddy_types::{AppSpec, EddyError, ErrorCode, Manifest, Name};
 
 /// Deploy an app
 ///
@@ -63,7 +63,7 @@ pub(crate) async fn list(State(state): State<AppState>) -> Response {
         .node
         .apps(&state.tenant)
         .iter()
-        .map(|app| App::from(&**app))
+        .map(|app| shown(&state, app))
         .collect();
     document(StatusCode::OK, &AppList { items })
 }
@@ -85,7 +85,16 @@ pub(crate) async fn show(
     Segments(name): Segments<String>,
 ) -> Result<Response, Failure> {
     let app = state.node.app(&state.tenant, &Name::new(&name)?)?;
-    Ok(document(StatusCode::OK, &App::from(&*app)))
+    Ok(document(StatusCode::OK, &shown(&state, &app)))
+}
+
+/// An app with what is wrong with it.
+fn shown(state: &AppState, app: &AppSpec) -> App {
+    let trouble = state.node.app_trouble(&state.tenant, &app.name);
+    App {
+        error: trouble.as_ref().map(Problem::from),
+        ..App::from(app)
+    }
 }
 
 /// Remove an app

@@ -9,6 +9,11 @@ pub(crate) async fn list(url: &str, output: &Output) -> Result<(), Failed> {
     if apps.items.is_empty() {
         output.say("Nothing is deployed. `eddy deploy PATH` deploys a file or a folder.");
     }
+    for app in &apps.items {
+        if let Some(error) = &app.error {
+            output.say(format_args!("{} cannot run. {}", app.name, error.detail));
+        }
+    }
     output.data(&apps, || match &apps.items[..] {
         [] => String::new(),
         items => table(

@@ -1,0 +1,116 @@
+//! One version of an app as the node holds it: with its code, or with the reason why there is none.
+
+use crate::functions::Admission;
+use eddy_bundle::SourceMaps;
+use eddy_types::{AgentSpec, AppSpec, EddyError, Env, ErrorCode, FunctionSpec, Manifest, Name};
+use eddy_wasm::{Code, JsProgram};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// How long a client waits for an app that has no code: somebody has to act first.
+const RETRY_UNAVAILABLE: Duration = Duration::from_secs(5);
+
+/// Code that is ready to run.
+pub(crate) struct Loaded {
+    pub(crate) code: Code,
+    pub(crate) program: Option<JsProgram>,
+    pub(crate) maps: SourceMaps,
+}
+
+impl Loaded {
+    /// Names the user's own lines in an error of this code.
+    pub(crate) fn remap(&self, mut error: EddyError) -> EddyError {
+        if let Some(guest) = &mut error.guest
+            && let Some(stack) = &guest.stack
+        {
+            guest.stack = Some(self.maps.remap_stack(stack));
+        }
+        if error.code == ErrorCode::InvalidSource {
+            error.detail = self.maps.remap_stack(&error.detail);
+        }
+        error
+    }
+}
+
+/// One version of an app.
+pub(crate) struct App {
+    pub(crate) spec: Arc<AppSpec>,
+    pub(crate) env: Arc<Env>,
+    pub(super) manifest: Manifest,
+    components: Vec<Arc<Loaded>>,
+    /// Why it has no code. It keeps its names and its version all the same.
+    trouble: Option<EddyError>,
+    admissions: HashMap<Name, Admission>,
+    client: OnceLock<reqwest::Client>,
+}
+
+impl App {
+    pub(super) fn new(
+        spec: Arc<AppSpec>,
+        manifest: Manifest,
+        env: Env,
+        components: Vec<Arc<Loaded>>,
+    ) -> Self {
+        let admission = |(name, function): (&Name, &FunctionSpec)| {
+            (name.clone(), Admission::new(function.concurrency))
+        };
+        let admissions = spec.functions.iter().map(admission).collect();
+        Self {
+            spec,
+            env: Arc::new(env),
+            manifest,
+            components,
+            trouble: None,
+            admissions,
+            client: OnceLock::new(),
+        }
+    }
+
+    /// An app that does not load.
+    pub(super) fn without_code(spec: Arc<AppSpec>, manifest: Manifest, trouble: EddyError) -> Self {
+        Self {
+            trouble: Some(trouble),
+            ..Self::new(spec, manifest, Env::new(), Vec::new())
+        }
+    }
+
+    /// Refuses when it has no code.
+    pub(crate) fn available(&self) -> Result<(), EddyError> {
+        let Some(trouble) = &self.trouble else {
+            return Ok(());
+        };
+        let detail = format!(
+            "the app {:?} could not be loaded: {}: {}",
+            self.spec.name, trouble.code, trouble.detail
+        );
+        let hint = trouble.hint.as_deref().unwrap_or("Deploy the app again.");
+        Err(EddyError::new(ErrorCode::AppUnavailable, detail)
+            .hint(hint)
+            .retry_after(RETRY_UNAVAILABLE))
+    }
+
+    pub(crate) fn admission(&self, function: &Name) -> Result<&Admission, EddyError> {
+        let found = self.admissions.get(function);
+        found.ok_or_else(|| EddyError::internal("a function lost its admission"))
+    }
+
+    /// The app's own client for outbound requests, made at first use.
+    pub(crate) fn client(&self) -> Result<&reqwest::Client, EddyError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = crate::fetch::client(&self.spec.capabilities)?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    pub(crate) fn function(&self, name: &Name) -> Option<(&FunctionSpec, &Arc<Loaded>)> {
+        let spec = self.spec.functions.get(name)?;
+        Some((spec, self.components.get(spec.component)?))
+    }
+
+    pub(crate) fn agent(&self, name: &Name) -> Option<(&AgentSpec, &Arc<Loaded>)> {
+        let spec = self.spec.agents.get(name)?;
+        Some((spec, self.components.get(spec.component)?))
+    }
+}

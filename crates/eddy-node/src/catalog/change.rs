@@ -1,0 +1,137 @@
+//! Changes of the catalog, one at a time: install, remove, and taking away what nothing needs.
+
+use super::app::App;
+use super::files::Stored;
+use super::load::{Prepared, resolve_env};
+use super::{Catalog, unknown_app};
+use eddy_types::{AppSpec, Digest, EddyError, ErrorCode, Manifest, Name, TenantId};
+use eddy_wasm::Engine;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+impl Catalog {
+    /// Stores an app and switches to it. Answers with the present one when nothing has changed.
+    /// Blocks.
+    pub(crate) fn install(
+        &self,
+        tenant: &TenantId,
+        manifest: Manifest,
+        prepared: Vec<Prepared>,
+        secrets: &BTreeMap<String, String>,
+    ) -> Result<Arc<AppSpec>, EddyError> {
+        // From the version that is read to the switch to the next one, nobody else changes anything.
+        let _changing = self.changing.lock();
+        let present = self.app(tenant, &manifest.name);
+        let mut spec = resolve(&manifest, &prepared)?;
+        spec.version = present.as_ref().map_or(0, |present| present.spec.version);
+        let unchanged = present.filter(|app| *app.spec == spec && app.manifest == manifest);
+        if unchanged.is_none() {
+            spec.version += 1;
+        }
+        self.check_free(tenant, &spec)?;
+        let env = resolve_env(&manifest, secrets)?;
+        // Also of an app that has not changed: files that are as they should be are not written.
+        for part in &prepared {
+            self.files.write_blob(part.component.digest, &part.bytes)?;
+        }
+        let stored = Stored { spec, manifest };
+        self.files.write_app(tenant, &stored)?;
+        if let Some(present) = unchanged.filter(|present| present.available().is_ok()) {
+            return Ok(present.spec.clone());
+        }
+        let components = prepared.into_iter().map(|part| part.loaded).collect();
+        let spec = Arc::new(stored.spec);
+        let app = App::new(spec.clone(), stored.manifest, env, components);
+        self.switch(tenant, app);
+        Ok(spec)
+    }
+
+    /// Takes an app away, with or without code. Blocks.
+    pub(crate) fn remove(&self, tenant: &TenantId, name: &Name) -> Result<(), EddyError> {
+        let _changing = self.changing.lock();
+        if self.app(tenant, name).is_none() {
+            return Err(unknown_app(name));
+        }
+        self.files.remove_app(tenant, name)?;
+        let mut tenants = self.tenants.write();
+        if let Some(found) = tenants.get_mut(tenant) {
+            found.apps.remove(name);
+            found.index();
+        }
+        Ok(())
+    }
+
+    /// Removes the files that no app needs any more. A failure is told in the log only: the next
+    /// change tries again. Blocks.
+    pub(crate) fn sweep(&self, engine: &Engine) {
+        let _changing = self.changing.lock();
+        let swept = self.kept().and_then(|kept| self.files.sweep(&kept));
+        match swept {
+            // Only what is gone: a deploy that is being compiled keeps what it has just cached.
+            Ok(gone) => engine.sweep_cache(|digest| !gone.contains(&digest)),
+            Err(error) => tracing::warn!(%error, "unused files could not be removed"),
+        }
+    }
+
+    /// As [`Self::sweep`], and removes compiled code that no app names. While nothing is deployed.
+    pub(super) fn sweep_at_start(&self, engine: &Engine) {
+        self.sweep(engine);
+        match self.kept() {
+            Ok(kept) => engine.sweep_cache(|digest| kept.contains(&digest)),
+            Err(error) => tracing::warn!(%error, "unused files could not be removed"),
+        }
+    }
+
+    /// What some app names, served or stored: after a write that failed half-way these may differ.
+    fn kept(&self) -> Result<BTreeSet<Digest>, EddyError> {
+        let stored = self.files.apps()?;
+        let tenants = self.tenants.read();
+        let served = tenants.values().flat_map(|tenant| tenant.apps.values());
+        let specs = served.map(|app| &*app.spec);
+        let specs = specs.chain(stored.iter().map(|(_, stored)| &stored.spec));
+        Ok(specs
+            .flat_map(|spec| &spec.components)
+            .map(|component| component.digest)
+            .collect())
+    }
+
+    fn check_free(&self, tenant: &TenantId, spec: &AppSpec) -> Result<(), EddyError> {
+        let tenants = self.tenants.read();
+        let Some(found) = tenants.get(tenant) else {
+            return Ok(());
+        };
+        let functions = spec
+            .functions
+            .keys()
+            .map(|name| ("function", name, found.functions.get(name)));
+        let agents = spec
+            .agents
+            .keys()
+            .map(|name| ("agent type", name, found.agents.get(name)));
+        for (what, name, owner) in functions.chain(agents) {
+            if let Some(owner) = owner
+                && owner.spec.name != spec.name
+            {
+                return Err(EddyError::new(
+                    ErrorCode::NameTaken,
+                    format!(
+                        "the {what} {name:?} belongs to the app {:?} already",
+                        owner.spec.name
+                    ),
+                )
+                .hint("Rename it, or delete the other app first."));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the manifest and the code come to; its version is set later.
+fn resolve(manifest: &Manifest, prepared: &[Prepared]) -> Result<AppSpec, EddyError> {
+    let definitions: Vec<_> = prepared
+        .iter()
+        .map(|part| part.definition.clone())
+        .collect();
+    let parts = prepared.iter().map(|part| part.component.clone()).collect();
+    manifest.resolve(parts, &definitions, 0)
+}

@@ -1,0 +1,226 @@
+//! Code becomes ready to run: at start what is stored, at a deploy what was sent.
+
+use super::app::{App, Loaded};
+use super::files::{Files, Stored};
+use crate::facade::{Code as Source, Module};
+use crate::inner::Inner;
+use crate::turns::guarded;
+use crate::{clock, tasks};
+use eddy_bundle::SourceMaps;
+use eddy_types::{
+    Component, ComponentKind, Digest, EddyError, Env, ErrorCode, Manifest, MethodSpec, Name,
+};
+use eddy_wasm::{CancelReason, CancelToken, Code, Engine, Fault, JsModule};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A part of an app, compiled and described.
+pub(crate) struct Prepared {
+    pub(super) component: Component,
+    pub(super) bytes: Vec<u8>,
+    pub(super) loaded: Arc<Loaded>,
+    pub(super) definition: eddy_types::Definition,
+}
+
+/// Compiles and describes the parts of an app. Nothing is stored or switched yet.
+pub(crate) async fn prepare(
+    inner: &Arc<Inner>,
+    components: &[(Name, Source)],
+) -> Result<Vec<Prepared>, EddyError> {
+    let mut prepared = Vec::with_capacity(components.len());
+    for (name, source) in components {
+        prepared.push(prepare_one(inner, name, source).await?);
+    }
+    Ok(prepared)
+}
+
+async fn prepare_one(
+    inner: &Arc<Inner>,
+    name: &Name,
+    source: &Source,
+) -> Result<Prepared, EddyError> {
+    let engine = &inner.engine;
+    // Compiling to machine code runs no guest and takes what it takes: the deadline is not for it.
+    let (bytes, kind, code) = match source {
+        Source::Wasm(bytes) => {
+            let code = compile(engine, bytes.to_vec()).await?;
+            (bytes.to_vec(), ComponentKind::Wasm, code)
+        }
+        Source::Js(modules) => {
+            let bytes = serde_json::to_vec(modules).map_err(|error| {
+                EddyError::internal(format!("a bundle does not encode: {error}"))
+            })?;
+            (bytes, ComponentKind::Js, runtime(engine).await?)
+        }
+    };
+    let cancel = CancelToken::new();
+    let asked = async {
+        let loaded = match source {
+            Source::Wasm(_) => Loaded::native(code),
+            Source::Js(modules) => load_js(engine, code, modules, &cancel).await?,
+        };
+        let described = loaded.code.describe(loaded.program.as_ref(), &cancel).await;
+        let definition = described.map_err(|error| loaded.remap(error))?;
+        Ok((loaded, definition))
+    };
+    let (loaded, definition) = in_time(inner, name, &cancel, asked).await?;
+    let (name, digest) = (name.clone(), Digest::of(&bytes));
+    Ok(Prepared {
+        component: Component { name, digest, kind },
+        bytes,
+        loaded: Arc::new(loaded),
+        definition: plain_definition(definition),
+    })
+}
+
+/// Runs the code of a component that is deployed under a deadline, and not into a stop of the node.
+async fn in_time<T>(
+    inner: &Arc<Inner>,
+    name: &Name,
+    cancel: &CancelToken,
+    work: impl Future<Output = Result<T, EddyError>>,
+) -> Result<T, EddyError> {
+    let limit = inner.config.deploy_guest_timeout;
+    let deadline = clock::now().plus(limit);
+    let work = async { Ok::<_, Fault>(work.await) };
+    let mut work = Box::pin(guarded(inner, Some(deadline), cancel, work));
+    let ended = tokio::select! {
+        biased;
+        ended = &mut work => ended,
+        // Nothing is lost with a deploy that was not answered: it does not hold the stop up.
+        () = inner.closing.cancelled() => {
+            cancel.cancel(CancelReason::Abort);
+            work.await
+        }
+    };
+    ended?.map_err(|error| match error.code {
+        ErrorCode::DeadlineExceeded => too_slow(name, limit),
+        ErrorCode::TurnAborted => inner.not_serving().unwrap_or(error),
+        _ => error,
+    })
+}
+
+fn too_slow(name: &Name, limit: Duration) -> EddyError {
+    EddyError::new(
+        ErrorCode::DeadlineExceeded,
+        format!(
+            "deploy: the code of the component {name:?} was still starting after {limit:?}, so that \
+             its functions and agents are not known; nothing was deployed"
+        ),
+    )
+    .hint("Look for an endless loop or long work at the top level of its modules; move it into a handler.")
+}
+
+/// Loads a stored app.
+pub(super) async fn load_app(
+    files: &Files,
+    engine: &Engine,
+    secrets: &BTreeMap<String, String>,
+    stored: &Stored,
+) -> Result<App, EddyError> {
+    let spec = &stored.spec;
+    let mut components = Vec::with_capacity(spec.components.len());
+    for component in &spec.components {
+        let loaded = match component.kind {
+            ComponentKind::Wasm => Loaded::native(match engine.load_cached(component.digest) {
+                Some(code) => code,
+                None => compile(engine, files.read_blob(component.digest)?).await?,
+            }),
+            ComponentKind::Js => {
+                let modules = parse_modules(&files.read_blob(component.digest)?)?;
+                let code = runtime(engine).await?;
+                load_js(engine, code, &modules, &CancelToken::new()).await?
+            }
+        };
+        components.push(Arc::new(loaded));
+    }
+    let env = resolve_env(&stored.manifest, secrets)?;
+    Ok(App::new(
+        Arc::new(spec.clone()),
+        stored.manifest.clone(),
+        env,
+        components,
+    ))
+}
+
+pub(super) fn resolve_env(
+    manifest: &Manifest,
+    secrets: &BTreeMap<String, String>,
+) -> Result<Env, EddyError> {
+    manifest.resolve_env(|name| secrets.get(name).cloned())
+}
+
+impl Loaded {
+    fn native(code: Code) -> Self {
+        Self {
+            code,
+            program: None,
+            maps: SourceMaps::default(),
+        }
+    }
+}
+
+async fn compile(engine: &Engine, bytes: Vec<u8>) -> Result<Code, EddyError> {
+    let engine = engine.clone();
+    tasks::blocking(move || engine.compile(&bytes)).await?
+}
+
+async fn runtime(engine: &Engine) -> Result<Code, EddyError> {
+    let engine = engine.clone();
+    tasks::blocking(move || engine.js_code()).await?
+}
+
+async fn load_js(
+    engine: &Engine,
+    code: Code,
+    modules: &[Module],
+    cancel: &CancelToken,
+) -> Result<Loaded, EddyError> {
+    let sources: Vec<JsModule> = modules
+        .iter()
+        .map(|module| JsModule {
+            name: module.name.clone(),
+            source: module.source.clone(),
+        })
+        .collect();
+    let maps = modules
+        .iter()
+        .filter_map(|m| Some((m.name.clone(), m.source_map.clone()?)));
+    let maps = SourceMaps::new(maps);
+    let compiled = engine.compile_js(&sources, cancel).await;
+    let program = compiled.map_err(|mut error| {
+        error.detail = maps.remap_stack(&error.detail);
+        error
+    })?;
+    Ok(Loaded {
+        code,
+        program: Some(program),
+        maps,
+    })
+}
+
+fn parse_modules(bytes: &[u8]) -> Result<Vec<Module>, EddyError> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        EddyError::new(
+            ErrorCode::StoreFailed,
+            format!("a stored bundle cannot be read: {error}"),
+        )
+        .hint("Deploy the app again.")
+    })
+}
+
+fn plain_definition(definition: eddy_wasm::Definition) -> eddy_types::Definition {
+    let agents = definition.agents.into_iter().map(|agent| {
+        let methods = agent.methods.into_iter();
+        let methods = methods.map(|method| {
+            let read_only = method.read_only;
+            (method.name, MethodSpec { read_only })
+        });
+        (agent.name, methods.collect())
+    });
+    eddy_types::Definition {
+        functions: definition.functions,
+        agents: agents.collect(),
+    }
+}

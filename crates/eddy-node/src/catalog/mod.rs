@@ -1,0 +1,167 @@
+//! What is deployed: apps with their loaded code, found by function and by agent type. Kept as one
+//! JSON file an app and one file a component, each written atomically.
+//!
+//! An app whose code does not load stays in the catalog without it: its names stay its own, and
+//! whoever wants it is told to try again.
+
+mod app;
+mod change;
+mod files;
+mod load;
+
+pub(crate) use app::{App, Loaded};
+pub(crate) use load::prepare;
+
+use crate::data_dir::DataDir;
+use eddy_types::{
+    AgentId, EddyError, ErrorCode, FunctionId, MethodName, MethodSpec, Name, TenantId,
+};
+use eddy_wasm::Engine;
+use files::Files;
+use parking_lot::{Mutex, RwLock};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+#[derive(Default)]
+struct Tenant {
+    apps: BTreeMap<Name, Arc<App>>,
+    functions: HashMap<Name, Arc<App>>,
+    agents: HashMap<Name, Arc<App>>,
+}
+
+impl Tenant {
+    fn index(&mut self) {
+        self.functions.clear();
+        self.agents.clear();
+        for app in self.apps.values() {
+            let functions = app.spec.functions.keys();
+            self.functions
+                .extend(functions.map(|name| (name.clone(), app.clone())));
+            let agents = app.spec.agents.keys();
+            self.agents
+                .extend(agents.map(|name| (name.clone(), app.clone())));
+        }
+    }
+}
+
+/// Everything that is deployed.
+pub(crate) struct Catalog {
+    files: Files,
+    /// Held by who changes files and `tenants`, from what is read first to the switch. Only where
+    /// blocking is allowed; look-ups never wait for it.
+    changing: Mutex<()>,
+    tenants: RwLock<HashMap<TenantId, Tenant>>,
+}
+
+impl Catalog {
+    pub(crate) fn new(dir: Arc<DataDir>) -> Self {
+        Self {
+            files: Files::new(dir),
+            changing: Mutex::default(),
+            tenants: RwLock::default(),
+        }
+    }
+
+    /// Loads every app that was deployed. One that no longer loads keeps its names, without code.
+    pub(crate) async fn load(
+        &self,
+        engine: &Engine,
+        secrets: &BTreeMap<String, String>,
+    ) -> Result<(), EddyError> {
+        for (tenant, stored) in self.files.apps()? {
+            let loaded = load::load_app(&self.files, engine, secrets, &stored).await;
+            let app = loaded.unwrap_or_else(|error| {
+                let name = &stored.spec.name;
+                tracing::error!(%tenant, app = %name, %error, "an app does not load");
+                App::without_code(Arc::new(stored.spec), stored.manifest, error)
+            });
+            self.switch(&tenant, app);
+        }
+        self.sweep_at_start(engine);
+        Ok(())
+    }
+
+    fn switch(&self, tenant: &TenantId, app: App) {
+        let mut tenants = self.tenants.write();
+        let found = tenants.entry(tenant.clone()).or_default();
+        found.apps.insert(app.spec.name.clone(), Arc::new(app));
+        found.index();
+    }
+
+    pub(crate) fn apps(&self, tenant: &TenantId) -> Vec<Arc<App>> {
+        let tenants = self.tenants.read();
+        tenants
+            .get(tenant)
+            .map(|found| found.apps.values().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn app(&self, tenant: &TenantId, name: &Name) -> Option<Arc<App>> {
+        self.tenants.read().get(tenant)?.apps.get(name).cloned()
+    }
+
+    /// The app of a function, ready to run.
+    pub(crate) fn function(&self, function: &FunctionId) -> Result<Arc<App>, EddyError> {
+        let tenants = self.tenants.read();
+        let found = tenants
+            .get(&function.tenant)
+            .and_then(|t| t.functions.get(&function.name));
+        let app = found.ok_or_else(|| {
+            EddyError::new(
+                ErrorCode::UnknownFunction,
+                format!("there is no function {:?}", function.name),
+            )
+            .hint("`eddy ls` shows what is deployed.")
+        })?;
+        app.available()?;
+        Ok(app.clone())
+    }
+
+    /// The app of an agent type, ready to run.
+    pub(crate) fn agent_type(&self, tenant: &TenantId, name: &Name) -> Result<Arc<App>, EddyError> {
+        let app = self.owner(tenant, name)?;
+        app.available()?;
+        Ok(app)
+    }
+
+    /// The app that an agent type belongs to, with or without code.
+    pub(crate) fn owner(&self, tenant: &TenantId, name: &Name) -> Result<Arc<App>, EddyError> {
+        let tenants = self.tenants.read();
+        let found = tenants.get(tenant).and_then(|t| t.agents.get(name));
+        found.cloned().ok_or_else(|| {
+            EddyError::new(
+                ErrorCode::UnknownAgentType,
+                format!("there is no agent type {name:?}"),
+            )
+            .hint("`eddy ls` shows what is deployed.")
+        })
+    }
+
+    /// A method of an agent, as its component describes it. Known without code too: what is sent
+    /// to an app that does not load waits for it.
+    pub(crate) fn method(
+        &self,
+        agent: &AgentId,
+        method: &MethodName,
+    ) -> Result<MethodSpec, EddyError> {
+        let app = self.owner(agent.tenant(), agent.agent_type())?;
+        let spec = app.spec.agents.get(agent.agent_type());
+        spec.and_then(|spec| spec.methods.get(method))
+            .copied()
+            .ok_or_else(|| {
+                EddyError::new(
+                    ErrorCode::UnknownMethod,
+                    format!(
+                        "the agent type {:?} has no method {method:?}",
+                        agent.agent_type()
+                    ),
+                )
+                .hint("`eddy ls` shows the methods of each agent type.")
+            })
+    }
+}
+
+pub(crate) fn unknown_app(name: &Name) -> EddyError {
+    EddyError::new(ErrorCode::UnknownApp, format!("there is no app {name:?}"))
+        .hint("`eddy ls` shows what is deployed.")
+}

@@ -1,0 +1,171 @@
+//! Deploys: at the same time, of code that does not come to an end, and over damaged files.
+
+use crate::support::{app, call, config, files, invoke, name, start, stop, tenant};
+use bytes::Bytes;
+use eddy_node::{Code, Deployment, Node};
+use eddy_types::{Digest, ErrorCode};
+use futures::future::join_all;
+use serde_json::json;
+use std::fs;
+use std::time::Duration;
+
+const HELLO: &str = r#"import { fn } from "eddy"; export const hello = fn(() => "hello");"#;
+
+#[tokio::test]
+async fn deploys_at_the_same_time_take_turns() {
+    let data = tempfile::tempdir().expect("a folder");
+    let node = start(data.path()).await;
+    let tenant = tenant();
+    let deploys = (0..8).map(|n| {
+        let deployment = app("same", HELLO, json!({ "N": n.to_string() }));
+        node.deploy(&tenant, deployment)
+    });
+    let mut versions: Vec<_> = join_all(deploys)
+        .await
+        .into_iter()
+        .map(|deployed| deployed.expect("deployed").version)
+        .collect();
+    versions.sort_unstable();
+    assert_eq!(versions, [1, 2, 3, 4, 5, 6, 7, 8]);
+
+    let other = HELLO.replace("hello =", "wanted =");
+    let names: Vec<_> = (0..8).map(|n| format!("rival-{n}")).collect();
+    let rivals = names
+        .iter()
+        .map(|name| node.deploy(&tenant, app(name, &other, json!({}))));
+    let rivals = join_all(rivals).await;
+    assert_eq!(rivals.iter().filter(|deployed| deployed.is_ok()).count(), 1);
+    for refused in rivals.into_iter().filter_map(Result::err) {
+        assert_eq!(refused.code, ErrorCode::NameTaken, "{refused}");
+    }
+
+    let again = node.deploy(&tenant, app("same", HELLO, json!({ "N": "last" })));
+    let same = name("same");
+    let (_, removed) = tokio::join!(again, node.delete_app(&tenant, &same));
+    removed.expect("removed");
+    let served = node.apps(&tenant);
+    stop(node).await;
+    let node = start(data.path()).await;
+    assert_eq!(node.apps(&tenant), served, "what is served is what is kept");
+    stop(node).await;
+}
+
+#[tokio::test]
+async fn code_that_never_starts_is_given_up() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut config = config(data.path());
+    config.deploy_guest_timeout = Duration::from_millis(300);
+    let endless = || app("endless", "for (;;) {}", json!({}));
+    let node = Node::start(config.clone()).await.expect("the node starts");
+    let error = node
+        .deploy(&tenant(), endless())
+        .await
+        .expect_err("endless");
+    assert_eq!(error.code, ErrorCode::DeadlineExceeded, "{error}");
+    assert!(error.detail.starts_with("deploy: "), "{error}");
+    assert!(error.detail.contains("\"main\""), "{error}");
+    assert!(error.hint.is_some());
+    assert!(node.apps(&tenant()).is_empty());
+    stop(node).await;
+
+    config.deploy_guest_timeout = Duration::from_secs(600);
+    let node = Node::start(config).await.expect("the node starts");
+    let tenant = tenant();
+    let stopped = async {
+        // Long enough for the runtime to be loaded and the code to loop.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let stopped = node.shutdown(Duration::from_secs(60));
+        let stopped = tokio::time::timeout(Duration::from_secs(30), stopped).await;
+        stopped
+            .expect("the deploy does not hold it up")
+            .expect("it stops");
+    };
+    let (deployed, ()) = tokio::join!(node.deploy(&tenant, endless()), stopped);
+    let error = deployed.expect_err("stopped");
+    assert_eq!(error.code, ErrorCode::ShuttingDown, "{error}");
+}
+
+#[tokio::test]
+async fn a_deploy_replaces_damaged_code() {
+    let data = tempfile::tempdir().expect("a folder");
+    let components = data.path().join("components");
+    let node = start(data.path()).await;
+    let deploy = || app("shop", HELLO, json!({}));
+    node.deploy(&tenant(), deploy()).await.expect("deployed");
+    let [file] = &files(&components)[..] else {
+        panic!("one component")
+    };
+    let file = components.join(file);
+    let good = fs::read(&file).expect("readable");
+
+    let stored = data.path().join("apps/default/shop.json");
+    let good_app = fs::read(&stored).expect("readable");
+    fs::write(&stored, "damage").expect("writable");
+    fs::write(&file, "damage").expect("writable");
+    let app = node.deploy(&tenant(), deploy()).await.expect("deployed");
+    assert_eq!(app.version, 1, "nothing has changed");
+    assert_eq!(fs::read(&file).expect("readable"), good);
+    assert_eq!(fs::read(&stored).expect("readable"), good_app);
+    stop(node).await;
+
+    fs::write(&file, "damage").expect("writable");
+    let node = start(data.path()).await;
+    let error = invoke(&node, "hello").await.expect_err("damaged");
+    assert_eq!(error.code, ErrorCode::AppUnavailable, "{error}");
+    assert!(error.detail.contains("store-failed"), "{error}");
+    let app = node.deploy(&tenant(), deploy()).await.expect("deployed");
+    assert_eq!(app.version, 1, "nothing has changed");
+    assert_eq!(fs::read(&file).expect("readable"), good);
+    assert_eq!(invoke(&node, "hello").await.expect("healed"), "\"hello\"");
+    stop(node).await;
+}
+
+#[tokio::test]
+async fn files_that_no_app_names_are_removed() {
+    const GUEST: &[u8] = include_bytes!("../../../eddy-wasm/assets/bench-guest.wasm");
+    let data = tempfile::tempdir().expect("a folder");
+    let (components, cache) = (data.path().join("components"), data.path().join("cache"));
+    let node = start(data.path()).await;
+    // The guest has a function `hello` itself.
+    let source = HELLO.replace("hello =", "greet =");
+    let first = app("shop", &source, json!({}));
+    node.deploy(&tenant(), first).await.expect("deployed");
+    let runtime = files(&cache);
+    let native = Deployment {
+        manifest: serde_json::from_value(json!({ "name": "native" })).expect("a manifest"),
+        components: vec![(name("main"), Code::Wasm(Bytes::from_static(GUEST)))],
+    };
+    node.deploy(&tenant(), native).await.expect("deployed");
+    let (old, cached) = (files(&components), files(&cache));
+    assert_eq!((old.len(), cached.len()), (2, 2));
+    let second = app("shop", &source.replace("\"hello\"", "\"hi\""), json!({}));
+    node.deploy(&tenant(), second).await.expect("deployed");
+    let new = files(&components);
+    assert_eq!(new.len(), 2, "the first version's code is gone: {new:?}");
+    assert_ne!(new, old);
+    call(&node, "counter", "increment").await.expect("stays");
+    let native = name("native");
+    node.delete_app(&tenant(), &native).await.expect("deleted");
+    assert_eq!(files(&components).len(), 1);
+    assert_eq!(files(&cache), runtime);
+    stop(node).await;
+
+    let left = files(&components);
+    let nobody = Digest::of(b"nobody");
+    let engine = runtime[0].split_once('-').expect("DIGEST-ENGINE.cwasm").1;
+    let strays = [
+        components.join(nobody.to_string()),
+        components.join("x.1-2.tmp"),
+        data.path().join("apps/default/shop.json.1-2.tmp"),
+        cache.join(format!("{nobody}-{engine}")),
+        cache.join(runtime[0].replace(engine, "0123456789abcdef.cwasm")),
+    ];
+    for stray in &strays {
+        fs::write(stray, "stray").expect("writable");
+    }
+    let node = start(data.path()).await;
+    assert_eq!((files(&components), files(&cache)), (left, runtime));
+    assert!(strays.iter().all(|stray| !stray.exists()));
+    assert_eq!(invoke(&node, "greet").await.expect("it runs"), "\"hi\"");
+    stop(node).await;
+}

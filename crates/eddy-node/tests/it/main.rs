@@ -1,0 +1,5 @@
+//! A whole node in this process.
+
+mod deploys;
+mod support;
+mod unavailable;
