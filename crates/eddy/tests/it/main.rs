@@ -15,5 +15,6 @@ mod help;
 mod mistakes;
 mod node;
 mod script;
+mod secrets;
 mod small_disk;
 mod tour;
