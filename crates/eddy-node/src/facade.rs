@@ -23,6 +23,8 @@ pub struct NodeConfig {
     pub fault_fs: Option<String>,
     /// Longest time a component's code may take to start at a deploy.
     pub deploy_guest_timeout: Duration,
+    /// How long a turn that runs at a redeploy of its app may go on with the old code.
+    pub redeploy_grace: Duration,
     /// Where `secret` references are looked up: the node's own environment, by name.
     pub secrets: std::collections::BTreeMap<String, String>,
 }
@@ -50,6 +52,7 @@ impl NodeConfig {
             guest_memory: 8 << 30,
             max_instances: 4096,
             fault_fs: None,
+            redeploy_grace: eddy_types::limits::DEFAULT_GRACE,
             deploy_guest_timeout: eddy_types::limits::DEPLOY_GUEST_TIMEOUT,
             secrets: std::collections::BTreeMap::new(),
         }

@@ -18,6 +18,7 @@ use eddy_types::limits::MAX_FUNCTION_QUEUE;
 use eddy_types::{EddyError, ErrorCode, FunctionId, FunctionSpec, ShardId, Timestamp};
 use eddy_wasm::{CancelToken, Target};
 use futures::FutureExt as _;
+use std::future::pending;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -279,7 +280,8 @@ async fn run_instance(
     let caller = Caller::of_function(inner, app, &start, deadline, durable);
     let host = FunctionHost::new(caller, began, shared.clone());
     let target = Target::Function(start.function.name.clone());
-    let ran = guarded(inner, deadline, &cancel, async {
+    // On whatever version it began, it ends.
+    let ran = guarded(inner, deadline, pending(), &cancel, async {
         let mut instance = instantiate(inner, app, loaded, spec.memory, &cancel).await?;
         let outcome = instance
             .handle(&target, start.argument.clone(), Box::new(host), &cancel)

@@ -10,6 +10,7 @@ use crate::turns::{checked, earliest, guarded, instantiate, limit_of, told};
 use bytes::Bytes;
 use eddy_types::{AgentId, EddyError, ErrorCode, MethodName};
 use eddy_wasm::{CancelToken, Target};
+use std::future::pending;
 use std::sync::Arc;
 
 /// Runs a query over what is committed now.
@@ -42,7 +43,7 @@ pub(crate) async fn query(
     let shared = Arc::new(TurnShared::default());
     let host = SnapshotHost::new(app.clone(), agent.clone(), id, began, view, shared);
     let target = Target::Method(agent, method);
-    let ran = guarded(inner, deadline, &cancel, async {
+    let ran = guarded(inner, deadline, pending(), &cancel, async {
         let mut instance = instantiate(inner, &app, loaded, spec.memory, &cancel).await?;
         instance
             .handle(&target, argument, Box::new(host), &cancel)

@@ -88,7 +88,11 @@ async fn run_method(
     let argument = start.argument.clone();
     let (shard, agent, id) = (start.turn.shard, start.agent.clone(), start.id);
     let host = AgentHost::new(inner, app, start, began, deadline, policy, shared.clone());
-    let ran = guarded(inner, deadline, &cancel, async {
+    let grace_over = async {
+        app.replaced.cancelled().await;
+        tokio::time::sleep(inner.config.redeploy_grace).await;
+    };
+    let ran = guarded(inner, deadline, grace_over, &cancel, async {
         let warm = take_warm(inner, shard, &agent, app);
         let cold = warm.is_none();
         let mut instance = match warm {
@@ -171,10 +175,11 @@ pub(crate) async fn instantiate(
     }
 }
 
-/// Runs guest work under its deadline and the node's abort.
+/// Runs guest work under its deadline and the node's abort; `abort` may stop it, too.
 pub(crate) async fn guarded<T>(
     inner: &Arc<Inner>,
     deadline: Option<Timestamp>,
+    abort: impl Future<Output = ()>,
     cancel: &CancelToken,
     work: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, Fault> {
@@ -191,6 +196,7 @@ pub(crate) async fn guarded<T>(
         ended = &mut work => return ended,
         () = expire => cancel.cancel(CancelReason::Timeout),
         () = inner.abort.cancelled() => cancel.cancel(CancelReason::Abort),
+        () = abort => cancel.cancel(CancelReason::Abort),
     }
     // The guest sees the flag at its next tick, or at once when it waits.
     work.await

@@ -7,6 +7,7 @@ use eddy_wasm::{Code, JsProgram};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How long a client waits for an app that has no code: somebody has to act first.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(5);
@@ -43,6 +44,8 @@ pub(crate) struct App {
     trouble: Option<EddyError>,
     admissions: HashMap<Name, Admission>,
     client: OnceLock<reqwest::Client>,
+    /// Raised when another version has taken its place, or none.
+    pub(crate) replaced: CancellationToken,
 }
 
 impl App {
@@ -64,6 +67,7 @@ impl App {
             trouble: None,
             admissions,
             client: OnceLock::new(),
+            replaced: CancellationToken::new(),
         }
     }
 

@@ -55,8 +55,11 @@ impl Catalog {
         self.files.remove_app(tenant, name)?;
         let mut tenants = self.tenants.write();
         if let Some(found) = tenants.get_mut(tenant) {
-            found.apps.remove(name);
+            let old = found.apps.remove(name);
             found.index();
+            if let Some(old) = old {
+                old.replaced.cancel();
+            }
         }
         Ok(())
     }

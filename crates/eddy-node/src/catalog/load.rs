@@ -12,6 +12,7 @@ use eddy_types::{
 };
 use eddy_wasm::{CancelReason, CancelToken, Code, Engine, Fault, JsModule};
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ async fn in_time<T>(
     let limit = inner.config.deploy_guest_timeout;
     let deadline = clock::now().plus(limit);
     let work = async { Ok::<_, Fault>(work.await) };
-    let mut work = Box::pin(guarded(inner, Some(deadline), cancel, work));
+    let mut work = Box::pin(guarded(inner, Some(deadline), pending(), cancel, work));
     let ended = tokio::select! {
         biased;
         ended = &mut work => ended,

@@ -84,8 +84,11 @@ impl Catalog {
     fn switch(&self, tenant: &TenantId, app: App) {
         let mut tenants = self.tenants.write();
         let found = tenants.entry(tenant.clone()).or_default();
-        found.apps.insert(app.spec.name.clone(), Arc::new(app));
+        let old = found.apps.insert(app.spec.name.clone(), Arc::new(app));
         found.index();
+        if let Some(old) = old {
+            old.replaced.cancel();
+        }
     }
 
     pub(crate) fn apps(&self, tenant: &TenantId) -> Vec<Arc<App>> {

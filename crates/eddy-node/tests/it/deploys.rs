@@ -169,3 +169,37 @@ async fn files_that_no_app_names_are_removed() {
     assert_eq!(invoke(&node, "greet").await.expect("it runs"), "\"hi\"");
     stop(node).await;
 }
+
+const SLOW: &str = r#"
+import { agent, fn } from "eddy";
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+export const slow = agent({
+  async work(ctx) { ctx.state.set("done", true); await pause(600000); },
+  done: (ctx) => ctx.state.get("done") ?? false,
+});
+export const job = fn(async () => { await pause(3000); return "old"; });
+"#;
+
+#[tokio::test]
+async fn a_redeploy_gives_a_running_turn_its_grace_and_a_function_its_end() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut config = config(data.path());
+    config.redeploy_grace = Duration::from_millis(300);
+    let node = Node::start(config).await.expect("the node starts");
+    node.deploy(&tenant(), app("slow", SLOW, json!({})))
+        .await
+        .expect("deployed");
+    let redeploy = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let newer = SLOW.replace("\"old\"", "\"new\"");
+        node.deploy(&tenant(), app("slow", &newer, json!({})))
+            .await
+            .expect("deployed");
+    };
+    let (turn, job, ()) = tokio::join!(call(&node, "slow", "work"), invoke(&node, "job"), redeploy);
+    assert_eq!(turn.expect_err("aborted").code, ErrorCode::TurnAborted);
+    assert_eq!(job.as_deref(), Ok("\"old\""));
+    assert_eq!(call(&node, "slow", "done").await.as_deref(), Ok("false"));
+    assert_eq!(invoke(&node, "job").await.as_deref(), Ok("\"new\""));
+    stop(node).await;
+}
