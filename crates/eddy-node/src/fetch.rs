@@ -87,7 +87,8 @@ fn client_with(capabilities: &Capabilities, names: Guarded) -> Result<Client, Ed
         } else if allows(&capabilities, attempt.url()) {
             attempt.follow()
         } else {
-            attempt.error("a redirect leads to a host that the app may not reach")
+            let refused = Redirected(denied(attempt.url()));
+            attempt.error(refused)
         }
     });
     Client::builder()
@@ -196,7 +197,7 @@ async fn read(url: &Url, mut response: Response) -> Result<HttpResponse, EddyErr
     {
         if body.len() + chunk.len() > MAX_FETCH_BODY_BYTES {
             return Err(EddyError::new(
-                ErrorCode::FetchFailed,
+                ErrorCode::LimitExceeded,
                 format!(
                     "the answer of {} is larger than {MAX_FETCH_BODY_BYTES} bytes",
                     url.host_str().unwrap_or("?")
@@ -212,12 +213,31 @@ async fn read(url: &Url, mut response: Response) -> Result<HttpResponse, EddyErr
     })
 }
 
+/// A redirect leads where the app may not go.
+#[derive(Debug)]
+struct Redirected(EddyError);
+
+impl std::fmt::Display for Redirected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a redirect leads elsewhere: {}", self.0.detail)
+    }
+}
+
+impl std::error::Error for Redirected {}
+
 fn failed(url: &Url, error: &reqwest::Error) -> EddyError {
     let mut why = String::new();
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(refused) = cause.downcast_ref::<Refused>() {
             return refused.error();
+        }
+        if let Some(redirected) = cause.downcast_ref::<Redirected>() {
+            let detail = redirected.to_string();
+            return EddyError {
+                detail,
+                ..redirected.0.clone()
+            };
         }
         why = format!(": {cause}");
         source = cause.source();

@@ -84,7 +84,9 @@ async fn read_at(
         .get(header::CONTENT_LENGTH)
         .and_then(|text| text.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
-        return Err(too_large(headers, body, limit).await);
+        // A client that asked first has sent nothing, and reading would tell it to go on.
+        let waits = headers.contains_key(header::EXPECT);
+        return Err(too_large(waits, body, limit).await);
     }
     let room = match announced {
         Some(length) if length <= SMALL => None,
@@ -92,7 +94,7 @@ async fn read_at(
         length => Some(reserve(bodies, length.unwrap_or(limit))?),
     };
     let Some(bytes) = collect(pace, &mut body, announced, limit).await? else {
-        return Err(too_large(headers, body, limit).await);
+        return Err(too_large(false, body, limit).await);
     };
     let room = room.map(|room| shrink(room, bytes.len()));
     Ok(Held { bytes, _room: room })
@@ -196,9 +198,8 @@ fn broken(why: String) -> EddyError {
     .hint("Send the whole body, as long as Content-Length says, without long pauses.")
 }
 
-async fn too_large(headers: &HeaderMap, mut body: Body, limit: usize) -> EddyError {
-    // A client that asked first has sent nothing, and reading would tell it to go on.
-    if !headers.contains_key(header::EXPECT) {
+async fn too_large(waits: bool, mut body: Body, limit: usize) -> EddyError {
+    if !waits {
         let discard = async {
             let mut left = DISCARD_BYTES;
             while let Some(Ok(frame)) = body.frame().await {

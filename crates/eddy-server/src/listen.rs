@@ -4,6 +4,7 @@
 use crate::metrics::{HttpStats, registry};
 use crate::origin;
 use crate::reply::problem;
+use crate::request::no_strange_query;
 use crate::routes;
 use crate::state::AppState;
 use axum::Router;
@@ -198,6 +199,7 @@ impl Connections {
         if !request.uri().path().starts_with("/v1/") {
             return Ok(None);
         }
+        no_strange_query(request.method(), request.uri())?;
         self.in_flight.try_acquire().map(Some).map_err(|_| {
             EddyError::new(
                 ErrorCode::Overloaded,

@@ -10,18 +10,30 @@ use std::time::Duration;
 /// Reads the options; `invalid-argument` names the header that is wrong.
 pub(crate) fn call_options(headers: &HeaderMap) -> Result<CallOptions, EddyError> {
     Ok(CallOptions {
-        idempotency_key: headers
-            .get(IDEMPOTENCY_KEY)
+        idempotency_key: single(headers, IDEMPOTENCY_KEY)?
             .map(idempotency_key)
             .transpose()?,
-        timeout: headers.get(TIMEOUT).map(timeout).transpose()?,
+        timeout: single(headers, TIMEOUT)?.map(timeout).transpose()?,
         traceparent: headers.get(TRACEPARENT).and_then(traceparent),
-        snapshot: headers
-            .get(CONSISTENCY)
+        snapshot: single(headers, CONSISTENCY)?
             .map(snapshot)
             .transpose()?
             .unwrap_or(false),
     })
+}
+
+/// A header that must not stand there twice: which one would count?
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, EddyError> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    match values.next() {
+        None => Ok(first),
+        Some(_) => Err(EddyError::new(
+            ErrorCode::InvalidArgument,
+            format!("the header {name} stands there more than once"),
+        )
+        .hint("Send it once.")),
+    }
 }
 
 /// Whether `Prefer: respond-async` is among the preferences (RFC 7240).
@@ -124,6 +136,16 @@ mod tests {
             let error = with(TIMEOUT, bad).expect_err(bad);
             assert_eq!(error.code, ErrorCode::InvalidArgument);
         }
+    }
+
+    #[test]
+    fn a_header_twice_is_refused() {
+        let mut headers = HeaderMap::new();
+        for value in ["1s", "2s"] {
+            headers.append(TIMEOUT, HeaderValue::from_static(value));
+        }
+        let error = call_options(&headers).expect_err("which one?");
+        assert_eq!(error.code, ErrorCode::InvalidArgument);
     }
 
     #[test]

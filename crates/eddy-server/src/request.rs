@@ -6,6 +6,7 @@ use crate::reply::Failure;
 use crate::state::AppState;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
+use axum::http::{Method, Uri};
 use eddy_node::{CallOptions, PageRequest};
 use eddy_types::{EddyError, ErrorCode};
 use serde::Deserialize;
@@ -48,6 +49,25 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
             .into()),
         }
     }
+}
+
+/// Listings read their query themselves; every other route has none.
+pub(crate) fn no_strange_query(method: &Method, uri: &Uri) -> Result<(), EddyError> {
+    let Some(query) = uri.query().filter(|query| !query.is_empty()) else {
+        return Ok(());
+    };
+    let path = uri.path();
+    let of_a_type = path.strip_prefix("/v1/agents/");
+    let lists = matches!(path, "/v1/invocations" | "/v1/dead-letters")
+        || of_a_type.is_some_and(|rest| !rest.contains('/'));
+    if lists && matches!(*method, Method::GET | Method::HEAD) {
+        return Ok(());
+    }
+    Err(EddyError::new(
+        ErrorCode::InvalidArgument,
+        format!("{path} takes no query parameters, but has {query:?}"),
+    )
+    .hint("Arguments go into the body, options into headers. See /v1/openapi.json."))
 }
 
 /// Which part of a listing is wanted.

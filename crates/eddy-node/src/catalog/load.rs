@@ -11,7 +11,7 @@ use eddy_types::{
     Component, ComponentKind, Digest, EddyError, Env, ErrorCode, Manifest, MethodSpec, Name,
 };
 use eddy_wasm::{CancelReason, CancelToken, Code, Engine, Fault, JsModule};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -189,6 +189,7 @@ async fn load_js(
         .iter()
         .filter_map(|m| Some((m.name.clone(), m.source_map.clone()?)));
     let maps = SourceMaps::new(maps);
+    check_names(modules)?;
     let compiled = engine.compile_js(&sources, cancel).await;
     let program = compiled.map_err(|mut error| {
         error.detail = maps.remap_stack(&error.detail);
@@ -199,6 +200,27 @@ async fn load_js(
         program: Some(program),
         maps,
     })
+}
+
+/// Names that an import can mean one thing by.
+fn check_names(modules: &[Module]) -> Result<(), EddyError> {
+    let mut seen = BTreeSet::new();
+    for Module { name, .. } in modules {
+        let reserved = name.is_empty() || name == "eddy" || name.starts_with("eddy:");
+        if reserved || !seen.insert(name) {
+            let why = if reserved {
+                "is reserved"
+            } else {
+                "stands there twice"
+            };
+            return Err(EddyError::new(
+                ErrorCode::InvalidSource,
+                format!("the module name {name:?} {why}"),
+            )
+            .hint("Name each module by its path, such as src/cart.ts."));
+        }
+    }
+    Ok(())
 }
 
 fn parse_modules(bytes: &[u8]) -> Result<Vec<Module>, EddyError> {

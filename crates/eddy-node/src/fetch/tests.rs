@@ -91,7 +91,7 @@ async fn redirects_are_checked_by_host_and_by_address() {
         // Its port is not listed, and its name stands for this machine.
         (
             format!("http://127.0.0.1:{inside}/"),
-            ErrorCode::FetchFailed,
+            ErrorCode::CapabilityDenied,
         ),
         (
             format!("http://api.example:{inside}/"),

@@ -339,3 +339,53 @@ async fn slow_bodies_do_not_keep_others_from_deploying() {
     let answer = answer.expect("a deploy that is whole does not wait for the others");
     assert_eq!(answer.code(), "invalid-argument");
 }
+
+#[tokio::test]
+async fn routes_without_a_query_refuse_one() {
+    let server = Running::start().await;
+    for (method, path) in [
+        ("POST", "/v1/functions/echo?x=1"),
+        ("POST", "/v1/agents/cart/a/add?x=1"),
+        ("GET", "/v1/agents/cart/a?x=1"),
+        ("GET", "/v1/apps?x=1"),
+        ("DELETE", "/v1/apps/shop?x=1"),
+        ("GET", "/v1/invocations?x=1"),
+    ] {
+        let answer = server.send(method, path, "", "").await;
+        assert_eq!(answer.status, 400, "{method} {path}: {}", answer.body);
+        assert!(answer.body.contains("invalid-argument"), "{}", answer.body);
+    }
+    let listed = server.send("GET", "/v1/invocations?limit=1", "", "").await;
+    assert_eq!(listed.status, 200, "{}", listed.body);
+}
+
+#[tokio::test]
+async fn a_chunked_body_that_asked_first_and_is_too_large_is_refused_with_an_answer() {
+    let server = Running::start().await;
+    let mut stream = server.connect().await;
+    let head = "POST /v1/functions/echo HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n\
+                transfer-encoding: chunked\r\n\r\n";
+    stream
+        .write_all(head.as_bytes())
+        .await
+        .expect("it goes out");
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).await.expect("100 comes");
+    assert!(interim.starts_with(b"HTTP/1.1 100"), "{interim:?}");
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+    for _ in 0..32 {
+        stream
+            .write_all(chunk.as_bytes())
+            .await
+            .expect("it is taken");
+    }
+    stream.write_all(b"0\r\n\r\n").await.expect("it is taken");
+    let mut answer = Vec::new();
+    let mut piece = [0; 1024];
+    while !String::from_utf8_lossy(&answer).contains("payload-too-large") {
+        let length = stream.read(&mut piece).await.expect("an answer comes");
+        assert!(length > 0, "{}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&piece[..length]);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 413"));
+}
