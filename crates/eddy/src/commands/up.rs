@@ -6,6 +6,7 @@ use crate::examples;
 use crate::exit::Failed;
 use crate::output::Output;
 use crate::progress;
+use anstream::{AutoStream, ColorChoice};
 use eddy_api::App;
 use eddy_bundle::{Bundle, BundledCode};
 use eddy_node::{Code, Deployment, Module, Node, NodeConfig};
@@ -57,7 +58,7 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     let ended = tokio::select! {
         deployed = async {
             let apps = deploy(&node, bundles, output).await?;
-            announce(&serving.url, &args.data, apps, output);
+            announce(&serving.url, &args.data, apps, output)?;
             std::future::pending::<Result<(), Failed>>().await
         } => deployed,
         stopped = node.stopped() => Err(Failed::stopped(stopped.0)),
@@ -88,9 +89,17 @@ fn log_to_stderr() -> Result<(), EddyError> {
         })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(colour())
         .with_writer(std::io::stderr)
+        // It would be told on the very stderr that cannot be written, with a panic.
+        .log_internal_errors(false)
         .init();
     Ok(())
+}
+
+/// The log has colours where a person reads it and wants them.
+fn colour() -> bool {
+    AutoStream::choice(&std::io::stderr()) != ColorChoice::Never
 }
 
 fn config(args: &UpArgs) -> NodeConfig {
@@ -153,7 +162,12 @@ fn deployment(bundle: Bundle) -> Deployment {
     }
 }
 
-fn announce(url: &str, data: &Path, apps: Vec<(App, Vec<Example>)>, output: &Output) {
+fn announce(
+    url: &str,
+    data: &Path,
+    apps: Vec<(App, Vec<Example>)>,
+    output: &Output,
+) -> Result<(), Failed> {
     let mut text = format!("Eddy is up at {url} (data in {})", data.display());
     for (app, examples) in &apps {
         text += &format!("\n\n{} version {} is deployed. Try:", app.name, app.version);
@@ -171,7 +185,7 @@ fn announce(url: &str, data: &Path, apps: Vec<(App, Vec<Example>)>, output: &Out
         pid: std::process::id(),
         apps,
     };
-    output.data(&ready, || text);
+    output.data(&ready, || text)
 }
 
 /// The server beside the node.

@@ -14,6 +14,7 @@ mod faults;
 mod help;
 mod mistakes;
 mod node;
+mod printing;
 mod script;
 mod small_disk;
 mod tour;
