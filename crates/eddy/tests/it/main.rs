@@ -17,4 +17,5 @@ mod node;
 mod printing;
 mod script;
 mod small_disk;
+mod starting;
 mod tour;
