@@ -11,12 +11,21 @@
  * ```
  *
  * The names of the entry module's exports are the names of functions and agent types.
+ *
+ * Of the web's globals there are: `console`, timers, `TextEncoder`, `TextDecoder` (UTF-8 only: another label is a
+ * `RangeError`), `URL`, `URLSearchParams`, `fetch`, `Headers`, `Request`, `Response` (whole bodies, no streams),
+ * `AbortController`, `AbortSignal`, `DOMException`, `structuredClone`, `performance.now`, `crypto.getRandomValues` and
+ * `crypto.randomUUID`. There is no `Intl`. The types that an editor knows of them may promise more.
  */
 
 /** Bytes that state keeps as they are. Reading gives a `Uint8Array`. */
 export type Bytes = Uint8Array | ArrayBuffer | ArrayBufferView;
 
-/** What a message carries: anything that `JSON.stringify` takes. `undefined` arrives as `undefined`. */
+/**
+ * What a message carries: anything that `JSON.stringify` takes. JSON has no `undefined`: an argument of `undefined`
+ * or `null` (over HTTP also an empty body) arrives as `undefined`, so that default parameters apply, and a result of
+ * `undefined` arrives as `null`. Inside objects and arrays it is as `JSON.stringify` has it.
+ */
 export type Payload = unknown;
 
 /** An agent's own durable state. Reads come from the node, key by key; writes commit with the turn. */
@@ -75,6 +84,35 @@ export type ArgumentList<H> = undefined extends Argument<H> ? [argument?: Argume
 
 type Unknown<Name extends string, Known> = Name extends keyof Known ? never : Name;
 
+/** What `fetch` looks at. Redirects are always followed, so there is no `redirect`: it would be ignored. */
+export interface FetchInit {
+  /** `GET` unless given. */
+  method?: string;
+  headers?: HeadersInit;
+  /** Sent as a whole; `GET` and `HEAD` have none. */
+  body?: string | URLSearchParams | Bytes | null;
+  /** Gives the request up. */
+  signal?: AbortSignal | null;
+}
+
+/** What `fetch` gives: the last answer, after redirects, with its whole body. */
+export interface FetchResponse {
+  readonly status: number;
+  /** Whether the status is from 200 to 299. */
+  readonly ok: boolean;
+  readonly headers: Headers;
+  /** The URL that was asked for. Whether and where a redirect led is not told. */
+  readonly url: string;
+  /** A body is read once. */
+  readonly bodyUsed: boolean;
+  text(): Promise<string>;
+  json(): Promise<any>;
+  bytes(): Promise<Uint8Array>;
+  arrayBuffer(): Promise<ArrayBuffer>;
+  /** Another one with the same body; before the body is read. */
+  clone(): FetchResponse;
+}
+
 /** What a function's handler gets, good until the handler returns. */
 export interface FunctionContext {
   /** Milliseconds since 1970 when the turn began; the same all through it. */
@@ -104,8 +142,12 @@ export interface FunctionContext {
     type: T, key: string, method: M, ...argument: ArgumentList<Agents[T][M]>
   ): void;
   send<T extends string = string>(type: Unknown<T, Agents>, key: string, method: string, argument?: Payload): void;
-  /** An HTTP request, to hosts that the manifest allows. The global `fetch` is the same. */
-  fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
+  /**
+   * An HTTP request, to hosts that the manifest allows. The global `fetch` is the same. Up to 10 redirects are
+   * followed, within the allowed hosts; one that leads elsewhere, or one more, is an error. A body that comes back is
+   * at most 8 MiB.
+   */
+  fetch(input: string | URL | Request, init?: FetchInit): Promise<FetchResponse>;
 }
 
 /** What an agent's method gets, good until the method returns. */

@@ -1,10 +1,13 @@
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use eddy_types::limits::DEFAULT_GRACE;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+const DEFAULT_URL: &str = "http://127.0.0.1:7400";
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -15,7 +18,8 @@ Exit codes:
   4   the node cannot be reached
   5   try again later
   6   the node could not start, or had to stop
-  70  a bug in Eddy";
+  70  a bug in Eddy
+  74  the output could not be written";
 
 const ARGUMENT_HELP: &str = "JSON, `@FILE`, or `-` for stdin; `null` when absent";
 
@@ -33,9 +37,31 @@ pub(crate) struct Cli {
         long,
         global = true,
         env = "EDDY_URL",
-        default_value = "http://127.0.0.1:7400"
+        default_value = DEFAULT_URL
     )]
     pub(crate) url: String,
+}
+
+impl Cli {
+    /// Reads the command line and the environment.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches()?;
+        let mut cli = Self::from_arg_matches(&matches)?;
+        // A variable that is set to nothing counts as unset; `--url ""` is a mistake.
+        let from_env = matches.value_source("url") == Some(ValueSource::EnvVariable);
+        if from_env && cli.url.is_empty() {
+            DEFAULT_URL.clone_into(&mut cli.url);
+        }
+        Ok(cli)
+    }
+}
+
+/// Whether the command line asks for JSON, also when it does not parse.
+pub(crate) fn asks_for_json() -> bool {
+    std::env::args_os()
+        .skip(1)
+        .take_while(|word| word != "--")
+        .any(|word| word == "--json")
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,11 +1,14 @@
 //! How a command ends. The table of exit codes is in docs/errors/README.md; a test holds the two
 //! together.
 
+use clap::error::ErrorKind as ClapErrorKind;
 use eddy_types::{EddyError, ErrorCode};
 use std::io;
 
 /// The node could not start, or had to stop.
 pub(crate) const NODE: u8 = 6;
+/// The output could not be written: `EX_IOERR` of sysexits.h.
+const OUTPUT: u8 = 74;
 
 /// An error, and the exit code it ends the program with.
 #[derive(Debug)]
@@ -36,6 +39,41 @@ impl Failed {
             error: Box::new(error),
             exit: NODE,
         }
+    }
+
+    /// The command did its work, but nobody got to see what came of it.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        let detail = format!("the output could not be written to stdout: {error}");
+        let hint = "Check where stdout goes. What the command changed stays changed.";
+        Self {
+            error: Box::new(EddyError::new(ErrorCode::Internal, detail).hint(hint)),
+            exit: OUTPUT,
+        }
+    }
+
+    /// A command line that does not parse, as an error for programs.
+    pub(crate) fn usage(error: &clap::Error) -> Self {
+        if matches!(
+            error.kind(),
+            ClapErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+                | ClapErrorKind::MissingSubcommand
+        ) {
+            // What clap says then is the help, or long.
+            return EddyError::new(ErrorCode::InvalidArgument, "the command is missing")
+                .hint("`--help` lists them.")
+                .into();
+        }
+        let text = error.render().to_string();
+        let mut paragraphs = text
+            .split("\n\n")
+            .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
+            .filter(|text| !text.is_empty());
+        let detail = paragraphs.next().unwrap_or_default();
+        let detail = detail.strip_prefix("error: ").unwrap_or(&detail);
+        let hint: Vec<_> = paragraphs.collect();
+        EddyError::new(ErrorCode::InvalidArgument, detail)
+            .hint(hint.join("\n"))
+            .into()
     }
 
     /// The system gave no threads or no event queue.

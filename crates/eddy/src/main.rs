@@ -10,7 +10,6 @@ mod output;
 mod progress;
 
 use args::{AgentCommand, Cli, Command};
-use clap::Parser as _;
 use commands::{agents, apps, calls, dead_letters, deploy, invocations, up};
 use exit::Failed;
 use output::Output;
@@ -18,22 +17,33 @@ use std::process::ExitCode;
 use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
+        // Help and versions are no errors: they stay text.
+        Err(error) if error.use_stderr() && args::asks_for_json() => {
+            return ended(Err(Failed::usage(&error)), &Output::new(true));
+        }
+        Err(error) => error.exit(),
+    };
     let output = Output::new(cli.json);
     let runtime = match cli.command {
         Command::Up(_) => Builder::new_multi_thread().enable_all().build(),
         _ => Builder::new_current_thread().enable_all().build(),
     };
-    let ended = match runtime {
+    let result = match runtime {
         Ok(runtime) => {
-            let ended = runtime.block_on(run(cli, &output));
+            let result = runtime.block_on(run(cli, &output));
             // A second signal means now, whatever still runs.
             runtime.shutdown_background();
-            ended
+            result
         }
         Err(error) => Err(Failed::no_runtime(&error)),
     };
-    match ended {
+    ended(result, &output)
+}
+
+fn ended(result: Result<(), Failed>, output: &Output) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
             output.error(&failed.error);

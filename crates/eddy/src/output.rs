@@ -1,13 +1,14 @@
 //! What people and programs see: data on stdout, talk on stderr, errors in one form everywhere.
 
-use anstream::{eprintln, stdout};
+use crate::exit::Failed;
+use anstream::{stderr, stdout};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use eddy_api::Problem;
 use eddy_types::EddyError;
 use serde::Serialize;
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Write as _};
 
 /// Where a command prints, and how.
 #[derive(Debug)]
@@ -26,23 +27,29 @@ impl Output {
     }
 
     /// Data: one line of JSON, or what `text` makes of it.
-    pub(crate) fn data(&self, document: &impl Serialize, text: impl FnOnce() -> String) {
-        if self.json {
-            let line =
-                serde_json::to_string(document).expect("documents of the API are plain data");
-            print_line(&line);
-        } else {
-            let text = text();
-            if !text.is_empty() {
-                print_line(&text);
-            }
+    pub(crate) fn data(
+        &self,
+        document: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failed> {
+        let text = match self.json {
+            true => serde_json::to_string(document).expect("documents of the API are plain data"),
+            false => text(),
+        };
+        if text.is_empty() {
+            return Ok(());
+        }
+        match print_line(&text) {
+            // A reader that has seen enough (`eddy ls | head`) is not an error.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failed::output(&error)),
+            _ => Ok(()),
         }
     }
 
     /// Talk, for people only.
     pub(crate) fn say(&self, text: impl Display) {
         if !self.json {
-            eprintln!("{text}");
+            tell(text);
         }
     }
 
@@ -50,17 +57,22 @@ impl Output {
     pub(crate) fn error(&self, error: &EddyError) {
         if self.json {
             let problem = serde_json::to_string(&Problem::from(error));
-            eprintln!("{}", problem.expect("a problem is plain data"));
+            tell(problem.expect("a problem is plain data"));
         } else {
-            eprintln!("{}", for_people(error));
+            tell(for_people(error));
         }
     }
 }
 
-/// A reader that went away (`eddy ls | head`) is not an error.
-fn print_line(text: &str) {
+fn print_line(text: &str) -> io::Result<()> {
     let mut out = stdout().lock();
-    let _ = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
+    writeln!(out, "{}", text.trim_end_matches('\n'))?;
+    out.flush()
+}
+
+/// To stderr. When that cannot be written, the exit code still tells how it ended.
+fn tell(text: impl Display) {
+    let _ = writeln!(stderr().lock(), "{text}");
 }
 
 fn for_people(error: &EddyError) -> String {

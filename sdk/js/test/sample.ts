@@ -29,6 +29,10 @@ export const bad = fn(async (ctx) => {
   await ctx.call("counter", "x", "nope");
   // @ts-expect-error functions have no state
   ctx.state;
+  // @ts-expect-error redirects are followed
+  await ctx.fetch("https://x.test", { redirect: "manual" });
+  // @ts-expect-error nobody knows
+  (await ctx.fetch("https://x.test", { method: "PUT", headers: { a: "b" }, body: "c" })).redirected;
   // @ts-expect-error name is a string
   await ctx.invoke("greet", { name: 1 });
 });

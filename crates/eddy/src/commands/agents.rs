@@ -23,8 +23,7 @@ pub(crate) async fn list(url: &str, args: &AgentsArgs, output: &Output) -> Resul
             &["agent", "created", "updated", "active"],
             items.iter().map(row),
         ),
-    });
-    Ok(())
+    })
 }
 
 pub(crate) async fn show(url: &str, address: &str, output: &Output) -> Result<(), Failed> {
@@ -32,8 +31,7 @@ pub(crate) async fn show(url: &str, address: &str, output: &Output) -> Result<()
     let agent = Client::new(url)?.agent(agent_type, key).await?;
     output.data(&agent, || {
         table(&["agent", "created", "updated", "active"], [row(&agent)])
-    });
-    Ok(())
+    })
 }
 
 pub(crate) async fn delete(

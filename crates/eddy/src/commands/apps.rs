@@ -20,8 +20,7 @@ pub(crate) async fn list(url: &str, output: &Output) -> Result<(), Failed> {
             &["app", "version", "kind", "name", "methods"],
             items.iter().flat_map(rows),
         ),
-    });
-    Ok(())
+    })
 }
 
 /// A row per function and agent type; the app alone when it has neither.

@@ -23,18 +23,15 @@ pub(crate) async fn invoke(url: &str, args: InvokeArgs, output: &Output) -> Resu
         let invocation = client
             .invoke_async(&args.function, argument, &options)
             .await?;
-        output.data(&invocation, || invocation.id.clone());
+        output.data(&invocation, || invocation.id.clone())?;
         output.say(format_args!(
             "accepted; `eddy invocation {}` shows it",
             invocation.id
         ));
         return Ok(());
     }
-    show(
-        &client.invoke(&args.function, argument, &options).await?,
-        output,
-    );
-    Ok(())
+    let answer = client.invoke(&args.function, argument, &options).await?;
+    show(&answer, output)
 }
 
 pub(crate) async fn call(url: &str, args: CallArgs, output: &Output) -> Result<(), Failed> {
@@ -44,8 +41,7 @@ pub(crate) async fn call(url: &str, args: CallArgs, output: &Output) -> Result<(
     let answer = Client::new(url)?
         .call(agent_type, key, &args.method, argument, &options)
         .await?;
-    show(&answer, output);
-    Ok(())
+    show(&answer, output)
 }
 
 fn options(arguments: CallArguments, snapshot: bool) -> CallOptions {
@@ -56,10 +52,10 @@ fn options(arguments: CallArguments, snapshot: bool) -> CallOptions {
     }
 }
 
-fn show(answer: &Answer, output: &Output) {
+fn show(answer: &Answer, output: &Output) -> Result<(), Failed> {
     let document = Document {
         invocation: answer.invocation.clone(),
         result: json_or_text(&answer.result),
     };
-    output.data(&document, || document.result.get().to_owned());
+    output.data(&document, || document.result.get().to_owned())
 }

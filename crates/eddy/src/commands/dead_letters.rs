@@ -37,8 +37,7 @@ async fn list(client: &Client, output: &Output) -> Result<(), Failed> {
             &["id", "given up", "to", "method", "attempts", "error"],
             items.iter().map(row),
         ),
-    });
-    Ok(())
+    })
 }
 
 fn row(letter: &DeadLetter) -> Vec<String> {

@@ -20,7 +20,7 @@ pub(crate) async fn run(url: &str, args: &DeployArgs, output: &Output) -> Result
         let _progress = progress::start(output, &format!("Compiling on {}", client.url()));
         client.deploy(&request).await?
     };
-    output.data(&app, || listing(&app));
+    output.data(&app, || listing(&app))?;
     output.say(format_args!(
         "deployed {} version {}",
         app.name, app.version

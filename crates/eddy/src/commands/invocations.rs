@@ -12,8 +12,7 @@ pub(crate) async fn run(url: &str, args: &InvocationsArgs, output: &Output) -> R
     let client = Client::new(url)?;
     if let Some(id) = &args.id {
         let invocation = client.invocation(id).await?;
-        output.data(&invocation, || in_full(&invocation));
-        return Ok(());
+        return output.data(&invocation, || in_full(&invocation));
     }
     let page = PageQuery {
         cursor: None,
@@ -23,8 +22,7 @@ pub(crate) async fn run(url: &str, args: &InvocationsArgs, output: &Output) -> R
     output.data(&page, || match &page.items[..] {
         [] => String::new(),
         items => table(&COLUMNS, items.iter().map(row)),
-    });
-    Ok(())
+    })
 }
 
 fn row(invocation: &Invocation) -> Vec<String> {

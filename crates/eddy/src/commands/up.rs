@@ -6,14 +6,16 @@ use crate::examples;
 use crate::exit::Failed;
 use crate::output::Output;
 use crate::progress;
-use eddy_api::App;
+use anstream::{AutoStream, ColorChoice};
+use eddy_api::{App, Problem};
 use eddy_bundle::{Bundle, BundledCode};
 use eddy_node::{Code, Deployment, Module, Node, NodeConfig};
 use eddy_server::{Server, check_listen};
 use eddy_types::manifest::Example;
-use eddy_types::{EddyError, ErrorCode, TenantId};
+use eddy_types::{AppSpec, EddyError, ErrorCode, TenantId};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +28,9 @@ use tracing_subscriber::EnvFilter;
 const SECRET_PREFIX: &str = "EDDY_SECRET_";
 /// After its turns have ended, what a node may take to write the last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// Of each app that the command line names, the examples it brings.
+type Examples = BTreeMap<String, Vec<Example>>;
 
 /// What `--json` prints when the node serves.
 #[derive(Serialize)]
@@ -47,19 +52,17 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
         .map(|path| bundle(path, output))
         .collect::<Result<Vec<_>, _>>()?;
     let node = Node::start(config(&args)).await?;
-    let serving = match Serving::start(&args, node.clone()).await {
-        Ok(serving) => serving,
-        Err(error) => {
-            let _ = node.shutdown(Duration::ZERO).await;
-            return Err(error.into());
-        }
-    };
+    let server = bind(args.listen, &node).await?;
+    let mut serving = None;
     let ended = tokio::select! {
-        deployed = async {
-            let apps = deploy(&node, bundles, output).await?;
-            announce(&serving.url, &args.data, apps, output);
+        failed = async {
+            let examples = deploy(&node, bundles, output).await?;
+            let url = format!("http://{}", server.local_addr()?);
+            // Whoever is answered finds all apps: until now connections waited in the backlog.
+            serving = Some(Serving::start(server));
+            announce(url, &args.data, &node, &examples, output)?;
             std::future::pending::<Result<(), Failed>>().await
-        } => deployed,
+        } => failed,
         stopped = node.stopped() => Err(Failed::stopped(stopped.0)),
         name = signals.next() => {
             output.say(format_args!("{name}: finishing what runs, at most {}; again to end at once",
@@ -68,7 +71,7 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
         }
     };
     tokio::select! {
-        drained = serving.drain(&node, args.grace) => ended.and(drained.map_err(Failed::stopped)),
+        drained = drain(serving, &node, args.grace) => ended.and(drained.map_err(Failed::stopped)),
         name = signals.next() => {
             let detail = format!("{name} came before everything had ended");
             let error = EddyError::new(ErrorCode::ShuttingDown, detail);
@@ -88,9 +91,17 @@ fn log_to_stderr() -> Result<(), EddyError> {
         })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(colour())
         .with_writer(std::io::stderr)
+        // It would be told on the very stderr that cannot be written, with a panic.
+        .log_internal_errors(false)
         .init();
     Ok(())
+}
+
+/// The log has colours where a person reads it and wants them.
+fn colour() -> bool {
+    AutoStream::choice(&std::io::stderr()) != ColorChoice::Never
 }
 
 fn config(args: &UpArgs) -> NodeConfig {
@@ -114,22 +125,29 @@ fn bundle(path: &Path, output: &Output) -> Result<Bundle, Failed> {
     Ok(eddy_bundle::bundle(path)?)
 }
 
-/// The apps as they run, each with the examples it brings.
-async fn deploy(
-    node: &Node,
-    bundles: Vec<Bundle>,
-    output: &Output,
-) -> Result<Vec<(App, Vec<Example>)>, Failed> {
-    let mut apps = Vec::with_capacity(bundles.len());
+/// Takes the address before anything compiles, so that one in use is found out early.
+async fn bind(address: SocketAddr, node: &Arc<Node>) -> Result<Server, Failed> {
+    match Server::bind(address, node.clone()).await {
+        Ok(server) => Ok(server),
+        Err(error) => {
+            let _ = node.shutdown(Duration::ZERO).await;
+            Err(error.into())
+        }
+    }
+}
+
+/// Deploys; gives the examples that each app brings, by its name.
+async fn deploy(node: &Node, bundles: Vec<Bundle>, output: &Output) -> Result<Examples, Failed> {
+    let mut all = Examples::new();
     for bundle in bundles {
         let _progress = progress::start(output, &format!("Compiling {}", bundle.manifest.name));
         let examples = bundle.manifest.examples.clone();
         let app = node
             .deploy(&TenantId::default_tenant(), deployment(bundle))
             .await?;
-        apps.push((App::from(&*app), examples));
+        all.insert(app.name.to_string(), examples);
     }
-    Ok(apps)
+    Ok(all)
 }
 
 fn deployment(bundle: Bundle) -> Deployment {
@@ -153,38 +171,71 @@ fn deployment(bundle: Bundle) -> Deployment {
     }
 }
 
-fn announce(url: &str, data: &Path, apps: Vec<(App, Vec<Example>)>, output: &Output) {
-    let mut text = format!("Eddy is up at {url} (data in {})", data.display());
-    for (app, examples) in &apps {
-        text += &format!("\n\n{} version {} is deployed. Try:", app.name, app.version);
-        for line in examples::lines(url, app, examples) {
-            text += &format!("\n  {line}");
-        }
-    }
-    if apps.is_empty() {
-        text += "\n\nDeploy something: eddy deploy PATH";
-    }
-    let apps = apps.into_iter().map(|(app, _)| app).collect();
+/// Says where the node is and what runs on it: also the apps that its data folder held already.
+fn announce(
+    url: String,
+    data: &Path,
+    node: &Node,
+    examples: &Examples,
+    output: &Output,
+) -> Result<(), Failed> {
+    let apps = node.apps(&TenantId::default_tenant());
     let ready = Ready {
-        url: url.to_owned(),
+        url,
         data: data.to_owned(),
         pid: std::process::id(),
-        apps,
+        apps: apps.iter().map(|app| shown(node, app)).collect(),
     };
-    output.data(&ready, || text);
+    output.data(&ready, || ready.text(examples))
+}
+
+/// An app, and what keeps it from running.
+fn shown(node: &Node, app: &AppSpec) -> App {
+    let trouble = node.app_trouble(&TenantId::default_tenant(), &app.name);
+    App {
+        error: trouble.as_ref().map(Problem::from),
+        ..App::from(app)
+    }
+}
+
+impl Ready {
+    /// Lines to paste come last: nearest to the prompt.
+    fn text(&self, examples: &Examples) -> String {
+        let data = self.data.display();
+        let mut text = format!("Eddy is up at {} (data in {data})", self.url);
+        if self.apps.is_empty() {
+            return text + "\n\nDeploy something: eddy deploy PATH";
+        }
+        let given = |app: &&App| examples.contains_key(&app.name);
+        let (given, stored): (Vec<_>, Vec<_>) = self.apps.iter().partition(given);
+        if !stored.is_empty() {
+            text += "\n";
+        }
+        for app in stored {
+            text += &format!("\n{} version {} ", app.name, app.version);
+            text += &match &app.error {
+                None => "is deployed.".to_owned(),
+                Some(error) => format!("cannot run: {}", error.detail),
+            };
+        }
+        for app in given {
+            text += &format!("\n\n{} version {} is deployed. Try:", app.name, app.version);
+            for line in examples::lines(&self.url, app, &examples[&app.name]) {
+                text += &format!("\n  {line}");
+            }
+        }
+        text
+    }
 }
 
 /// The server beside the node.
 struct Serving {
-    url: String,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Serving {
-    async fn start(args: &UpArgs, node: Arc<Node>) -> Result<Self, EddyError> {
-        let server = Server::bind(args.listen, node).await?;
-        let url = format!("http://{}", server.local_addr()?);
+    fn start(server: Server) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         #[allow(
             clippy::disallowed_methods,
@@ -193,17 +244,20 @@ impl Serving {
         let task = tokio::spawn(server.serve(async {
             let _ = stopped.await;
         }));
-        Ok(Self { url, stop, task })
+        Self { stop, task }
     }
+}
 
-    /// No new connections; running turns get the grace; their answers still go out.
-    async fn drain(self, node: &Node, grace: Duration) -> Result<(), EddyError> {
-        let _ = self.stop.send(());
-        let closed = node.shutdown(grace).await;
-        // Connections whose client does not read are given up.
-        let _ = tokio::time::timeout(LAST_ANSWERS, self.task).await;
-        closed
-    }
+/// No new connections; running turns get the grace; their answers still go out.
+async fn drain(serving: Option<Serving>, node: &Node, grace: Duration) -> Result<(), EddyError> {
+    let Some(Serving { stop, task }) = serving else {
+        return node.shutdown(grace).await;
+    };
+    let _ = stop.send(());
+    let closed = node.shutdown(grace).await;
+    // Connections whose client does not read are given up.
+    let _ = tokio::time::timeout(LAST_ANSWERS, task).await;
+    closed
 }
 
 /// SIGINT and SIGTERM.
