@@ -13,4 +13,5 @@ RUSTFLAGS="--remap-path-prefix=$registry/= --remap-path-prefix=$here/=bench-gues
 assets=../../crates/eddy-wasm/assets
 cp "$target/wasm32-wasip2/release/bench_guest.wasm" "$assets/bench-guest.wasm"
 cd ../..
-EDDY_RECORD=1 cargo test -q -p eddy-wasm --test it assets
+# The whole workspace, so that the build of the tests is used as it is.
+EDDY_RECORD=1 cargo test -q --workspace --test it assets

@@ -77,8 +77,8 @@ pub fn from_caught<'js>(ctx: &Ctx<'js>, hooks: &Hooks, error: &Error) -> Failure
 pub fn user_frames(stack: &str) -> String {
     let own = |frame: &&str| {
         frame.starts_with("at ")
-            && !frame.contains("(eddy")
-            && !frame.starts_with("at eddy")
+            && !frame.contains("(eddy:")
+            && !frame.starts_with("at eddy:")
             && !frame.contains("(native)")
             && !frame.ends_with("at native")
             && !frame.contains("<input>")

@@ -243,7 +243,7 @@ impl Resolver for Names {
         name: &str,
         _: Option<ImportAttributes<'js>>,
     ) -> Result<String> {
-        if name == "eddy" || base.starts_with("eddy") && name.starts_with("eddy:") {
+        if name == "eddy" || is_builtin(base) && name.starts_with("eddy:") {
             return Ok(name.to_owned());
         }
         let found = PROGRAM.with_borrow(|program| {
@@ -311,4 +311,9 @@ fn declare<'js>(ctx: &Ctx<'js>, name: &str) -> Result<Module<'js, Declared>> {
             &format!("there is no module {name:?}"),
         )),
     }
+}
+
+/// The module `eddy` and its parts; a user's `eddy-shop/main.ts` is none.
+fn is_builtin(module: &str) -> bool {
+    module == "eddy" || module.starts_with("eddy:")
 }
