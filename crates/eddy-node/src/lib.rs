@@ -26,6 +26,7 @@ mod fetch;
 mod functions;
 mod host;
 mod inner;
+mod lifecycle;
 mod listing;
 mod live;
 mod node;

@@ -1,46 +1,31 @@
 //! The node as the outside sees it: start, requests, stop.
 
-use crate::catalog::{self, Catalog};
+use crate::catalog::{self};
 use crate::clock;
-use crate::data_dir::DataDir;
-use crate::durability::{self, Applier, Events};
+use crate::durability::{self};
 use crate::facade::{
     AgentInfo, CallOptions, DeadLetterInfo, Deployment, InvocationInfo, NodeConfig, NodeStats,
     Page, PageRequest, Reply as Answer, Stopped,
 };
 use crate::functions;
-use crate::inner::{Inner, Shard};
-use crate::recent::Recent;
+use crate::inner::Inner;
+use crate::lifecycle::{close, epoch_loop, open, passivate_loop, quiet, resume, tick_loop};
 use crate::reply::{Reply, lost};
-use crate::stats::Stats;
 use crate::tasks::{self, Tasks};
 use crate::turns::limit_of;
 use bytes::Bytes;
 use eddy_core::{
     CallChain, DedupeKey, DedupeScope, FunctionStart, Message, MessageId, Operation, Origin,
-    ShardCore,
 };
-use eddy_journal::LocalJournal;
-use eddy_store::{Store, StoreConfig};
 use eddy_types::limits::MAX_IDEMPOTENCY_KEY_BYTES;
 use eddy_types::{
     AgentId, AppSpec, EddyError, ErrorCode, FunctionId, MethodName, Name, TenantId, Timestamp,
 };
-use eddy_wasm::{CacheConfig, Engine, EngineConfig};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-/// How often the epoch is ticked while guests run: how long one may hold a thread at a stretch.
-const EPOCH_TICK: Duration = Duration::from_millis(1);
-/// How often shards are looked at for what is due.
-const SHARD_TICK: Duration = Duration::from_millis(5);
-/// How often idle agents are looked for.
-const PASSIVATE_EVERY: Duration = Duration::from_secs(1);
 /// How long aborted guests get to stop after the grace.
 const ABORT_GRACE: Duration = Duration::from_secs(2);
 
@@ -416,156 +401,6 @@ impl Node {
         // A task that hangs must not keep the node from closing.
         let _ = tokio::time::timeout(ABORT_GRACE, self.inner.tasks.finished()).await;
         closed
-    }
-}
-
-fn open(config: NodeConfig, tasks: Tasks) -> Result<(Arc<Inner>, Arc<Events>), EddyError> {
-    let dir = Arc::new(DataDir::open(&config.data)?);
-    let cache = CacheConfig {
-        dir: dir.join("cache"),
-        key: dir.key,
-    };
-    let engine = Engine::new(EngineConfig {
-        cache: Some(cache),
-        max_instances: config.max_instances,
-        ..EngineConfig::default()
-    })?;
-    let store = Store::open(StoreConfig {
-        shards: config.shards,
-        ..StoreConfig::new(dir.join("store"))
-    })?;
-    let map = store.shard_map();
-    let events = Arc::new(Events::default());
-    let journal = Arc::new(durability::open_journal(
-        &dir,
-        events.clone(),
-        config.fault_fs.as_deref(),
-    )?);
-    let last = durability::take_over(&*journal, &events, &store, map)?;
-    let mut shards = Vec::with_capacity(last.len());
-    let mut waiting = Vec::new();
-    for (shard, last) in map.shards().zip(last) {
-        let view = store.shard(shard);
-        let mut out = Vec::new();
-        let core = ShardCore::open(shard, map, last, clock::now(), &view, &mut out)?;
-        waiting.extend(out.into_iter().map(|action| (shard, action)));
-        shards.push(Shard::new(shard, view, core));
-    }
-    let counting = Arc::<LocalJournal>::clone(&journal);
-    let inner = Arc::new(Inner {
-        engine,
-        journal,
-        flushes: Box::new(move || counting.stats().syncs),
-        map,
-        shards,
-        catalog: Catalog::new(dir),
-        store,
-        config,
-        applier: Applier::default(),
-        recent: Recent::default(),
-        stats: Stats::default(),
-        tasks,
-        busy: AtomicUsize::new(0),
-        abort: CancellationToken::new(),
-        closing: CancellationToken::new(),
-        fatal: watch::Sender::new(None),
-        resumed: Mutex::new(waiting),
-    });
-    Ok((inner, events))
-}
-
-/// Takes up what the last stop left: sends to deliver and invocations to run.
-async fn resume(inner: &Arc<Inner>) -> Result<(), EddyError> {
-    let waiting = std::mem::take(&mut *inner.resumed.lock());
-    let node = inner.clone();
-    let handle = tokio::runtime::Handle::current();
-    tasks::blocking(move || {
-        let _entered = handle.enter();
-        node.carry_out(waiting);
-    })
-    .await
-}
-
-/// Waits until no guest runs and nothing is uncommitted.
-async fn quiet(inner: &Inner) {
-    loop {
-        let busy = inner.busy.load(Ordering::Relaxed) > 0
-            || inner.shards.iter().any(|shard| {
-                let state = shard.lock();
-                state.core.running() > 0 || state.core.uncommitted() > 0
-            });
-        if !busy || inner.fatal.borrow().is_some() {
-            return;
-        }
-        tokio::time::sleep(SHARD_TICK).await;
-    }
-}
-
-fn close(inner: &Arc<Inner>, threads: Vec<JoinHandle<()>>) -> Result<(), EddyError> {
-    inner.applier.close();
-    for thread in threads {
-        if thread.join().is_err() {
-            tracing::error!("a thread of the node broke");
-        }
-    }
-    if let Some(error) = inner.fatal.borrow().clone() {
-        return Err(error);
-    }
-    // What becomes durable from here on is replayed at the next start.
-    let checkpoint = durability::checkpoint(inner);
-    inner.journal.close()?;
-    checkpoint
-}
-
-/// Lets running guests give way, and see that they were cancelled.
-fn epoch_loop(inner: &std::sync::Weak<Inner>) {
-    loop {
-        std::thread::sleep(EPOCH_TICK);
-        let Some(inner) = inner.upgrade() else { return };
-        let busy = inner.busy.load(Ordering::Relaxed) > 0;
-        if inner.applier.is_closed() && (!busy || inner.abort.is_cancelled()) {
-            return;
-        }
-        if busy {
-            inner.engine.tick();
-        }
-    }
-}
-
-/// Timers, pauses, deadlines: what is due in each shard.
-async fn tick_loop(inner: Arc<Inner>) {
-    let mut ticks = tokio::time::interval(SHARD_TICK);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = inner.abort.cancelled() => return,
-        }
-        if inner.applier.is_closed() {
-            return;
-        }
-        let now = clock::now();
-        for shard in &inner.shards {
-            if shard.lock().core.next_wake() > now {
-                continue;
-            }
-            let done = inner.step(shard.id, |state, now, view, out| {
-                state.core.tick(now, view, out)
-            });
-            if let Err(error) = done {
-                inner.fail(error);
-                return;
-            }
-        }
-    }
-}
-
-async fn passivate_loop(inner: Arc<Inner>) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(PASSIVATE_EVERY) => inner.passivate_idle(),
-            () = inner.closing.cancelled() => return,
-        }
     }
 }
 

@@ -23,8 +23,12 @@ export const both = fn((ctx) => Promise.all([ctx.call("t", "a", "m", 1), ctx.cal
 "#;
 
 async fn compile(source: &str) -> Result<JsProgram, EddyError> {
+    compile_as("src/counter.ts", source).await
+}
+
+async fn compile_as(name: &str, source: &str) -> Result<JsProgram, EddyError> {
     let module = JsModule {
-        name: "src/counter.ts".to_owned(),
+        name: name.to_owned(),
         source: source.to_owned(),
     };
     engine().compile_js(&[module], &CancelToken::new()).await
@@ -85,6 +89,20 @@ async fn a_throw_names_the_users_file() {
     assert_eq!(guest.name, "TypeError");
     let stack = guest.stack.expect("a stack");
     assert!(stack.contains("src/counter.ts:12"), "{stack}");
+}
+
+#[tokio::test]
+async fn a_file_may_be_named_like_the_runtimes_own() {
+    let program = compile_as("eddy-shop/main.ts", SOURCE).await;
+    let mut instance = instance(&program.expect("it compiles")).await;
+    let host = TestHost::default();
+    let thrown = turn(&mut instance, &function("boom"), "null", &host)
+        .await
+        .expect("no fault")
+        .expect_err("it throws");
+    let stack = thrown.guest.and_then(|guest| guest.stack);
+    let stack = stack.expect("a stack");
+    assert!(stack.contains("eddy-shop/main.ts:12"), "{stack}");
 }
 
 #[tokio::test]

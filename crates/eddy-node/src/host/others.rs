@@ -1,0 +1,240 @@
+//! What a function may do while it runs, and a query on a snapshot: the same imports as for a turn
+//! (`host.rs`), without state of their own to write.
+
+use super::{Common, TurnShared, from_core};
+use crate::catalog::App;
+use crate::clock;
+use crate::effects::{self, Caller};
+use bytes::Bytes;
+use eddy_core::StoreView as _;
+use eddy_types::{AgentId, EddyError, ErrorCode, Name, Timestamp};
+use eddy_wasm::{Entry, HttpRequest, LogLevel, PendingFuture, TurnHost, Value};
+use std::sync::Arc;
+
+/// A running function.
+pub(crate) struct FunctionHost {
+    common: Common,
+}
+
+impl FunctionHost {
+    pub(crate) fn new(caller: Caller, began: Timestamp, shared: Arc<TurnShared>) -> Self {
+        let app = caller.app.clone();
+        Self {
+            common: Common {
+                app,
+                shared,
+                caller: Arc::new(caller),
+                began,
+            },
+        }
+    }
+}
+
+fn not_an_agent(what: &str) -> EddyError {
+    EddyError::new(
+        ErrorCode::InvalidArgument,
+        format!("a function has no {what}"),
+    )
+    .hint("Only agents have state and timers; call or send to one.")
+}
+
+impl TurnHost for FunctionHost {
+    fn state_get(&mut self, _: &str) -> Result<Option<Value>, EddyError> {
+        Err(not_an_agent("state"))
+    }
+
+    fn state_set(&mut self, _: String, _: Value) -> Result<(), EddyError> {
+        Err(not_an_agent("state"))
+    }
+
+    fn state_delete(&mut self, _: &str) -> Result<bool, EddyError> {
+        Err(not_an_agent("state"))
+    }
+
+    fn state_list(&mut self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<Entry>, EddyError> {
+        Err(not_an_agent("state"))
+    }
+
+    fn send(
+        &mut self,
+        agent_type: &str,
+        key: &str,
+        method: &str,
+        argument: Bytes,
+    ) -> Result<(), EddyError> {
+        self.common.send(agent_type, key, method, argument)
+    }
+
+    fn set_timer(&mut self, _: &str, _: u64, _: &str, _: Bytes) -> Result<(), EddyError> {
+        Err(not_an_agent("timers"))
+    }
+
+    fn cancel_timer(&mut self, _: &str) -> Result<bool, EddyError> {
+        Err(not_an_agent("timers"))
+    }
+
+    fn start_call(
+        &mut self,
+        agent_type: &str,
+        key: &str,
+        method: &str,
+        argument: Bytes,
+    ) -> Result<PendingFuture, EddyError> {
+        self.common.call(agent_type, key, method, argument)
+    }
+
+    fn start_invoke(
+        &mut self,
+        function: &str,
+        argument: Bytes,
+    ) -> Result<PendingFuture, EddyError> {
+        effects::invoke(&self.common.caller, Name::new(function)?, argument)
+    }
+
+    fn start_fetch(&mut self, request: HttpRequest) -> Result<PendingFuture, EddyError> {
+        effects::fetch(&self.common.caller, request)
+    }
+
+    fn start_sleep(&mut self, milliseconds: u64) -> Result<PendingFuture, EddyError> {
+        Ok(effects::sleep(milliseconds))
+    }
+
+    fn invocation(&self) -> String {
+        self.common.caller.id.to_string()
+    }
+
+    fn now(&self) -> u64 {
+        self.common.began.0
+    }
+
+    fn random(&mut self) -> u64 {
+        clock::random()
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        self.common.app.env.get(name).cloned()
+    }
+
+    fn log(&mut self, level: LogLevel, message: &str) {
+        self.common.shared.log(level, message);
+    }
+}
+
+/// A query over a snapshot: reads only, and nothing leaves.
+pub(crate) struct SnapshotHost {
+    app: Arc<App>,
+    agent: AgentId,
+    id: eddy_core::MessageId,
+    began: Timestamp,
+    view: eddy_store::ShardStore,
+    shared: Arc<TurnShared>,
+}
+
+impl SnapshotHost {
+    pub(crate) fn new(
+        app: Arc<App>,
+        agent: AgentId,
+        id: eddy_core::MessageId,
+        began: Timestamp,
+        view: eddy_store::ShardStore,
+        shared: Arc<TurnShared>,
+    ) -> Self {
+        Self {
+            app,
+            agent,
+            id,
+            began,
+            view,
+            shared,
+        }
+    }
+}
+
+fn not_on_a_snapshot<T>() -> Result<T, EddyError> {
+    Err(EddyError::new(
+        ErrorCode::WriteInQuery,
+        "a snapshot query may only read its own state",
+    )
+    .hint("Run it as an ordinary query: leave out `Eddy-Consistency: snapshot`."))
+}
+
+impl TurnHost for SnapshotHost {
+    fn state_get(&mut self, key: &str) -> Result<Option<Value>, EddyError> {
+        Ok(self.view.state(&self.agent, key)?.map(from_core))
+    }
+
+    fn state_set(&mut self, _: String, _: Value) -> Result<(), EddyError> {
+        not_on_a_snapshot()
+    }
+
+    fn state_delete(&mut self, _: &str) -> Result<bool, EddyError> {
+        not_on_a_snapshot()
+    }
+
+    fn state_list(
+        &mut self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, EddyError> {
+        let found = self.view.state_range(&self.agent, prefix, after, limit)?;
+        Ok(found
+            .into_iter()
+            .map(|(key, value)| (key, from_core(value)))
+            .collect())
+    }
+
+    fn send(&mut self, _: &str, _: &str, _: &str, _: Bytes) -> Result<(), EddyError> {
+        not_on_a_snapshot()
+    }
+
+    fn set_timer(&mut self, _: &str, _: u64, _: &str, _: Bytes) -> Result<(), EddyError> {
+        not_on_a_snapshot()
+    }
+
+    fn cancel_timer(&mut self, _: &str) -> Result<bool, EddyError> {
+        not_on_a_snapshot()
+    }
+
+    fn start_call(
+        &mut self,
+        _: &str,
+        _: &str,
+        _: &str,
+        _: Bytes,
+    ) -> Result<PendingFuture, EddyError> {
+        not_on_a_snapshot()
+    }
+
+    fn start_invoke(&mut self, _: &str, _: Bytes) -> Result<PendingFuture, EddyError> {
+        not_on_a_snapshot()
+    }
+
+    fn start_fetch(&mut self, _: HttpRequest) -> Result<PendingFuture, EddyError> {
+        not_on_a_snapshot()
+    }
+
+    fn start_sleep(&mut self, milliseconds: u64) -> Result<PendingFuture, EddyError> {
+        Ok(effects::sleep(milliseconds))
+    }
+
+    fn invocation(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn now(&self) -> u64 {
+        self.began.0
+    }
+
+    fn random(&mut self) -> u64 {
+        clock::random()
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        self.app.env.get(name).cloned()
+    }
+
+    fn log(&mut self, level: LogLevel, message: &str) {
+        self.shared.log(level, message);
+    }
+}
