@@ -62,6 +62,9 @@ async fn run(inner: &Arc<Inner>, start: TurnStart) -> Attempt {
     let Some(method) = spec.methods.get(&start.method).copied() else {
         return failed(unknown_method(&start));
     };
+    if start.read_only && !method.read_only {
+        return failed(no_query_any_more(&start));
+    }
     run_method(inner, &app, spec, loaded, method, start).await
 }
 
@@ -78,7 +81,7 @@ async fn run_method(
     let policy = TurnPolicy {
         durability: spec.durability,
         retries: spec.retries,
-        read_only: method.read_only || start.read_only,
+        read_only: method.read_only,
     };
     let deadline = earliest(limit_of(spec.timeout, began), start.deadline);
     let cancel = CancelToken::new();
@@ -253,6 +256,17 @@ fn bounded(mut error: EddyError) -> EddyError {
 
 pub(crate) fn told(fault: Fault, loaded: &Loaded) -> EddyError {
     loaded.remap(fault.into())
+}
+
+/// Its caller took it for a query, so nothing was prepared for a repeat of what it would write.
+fn no_query_any_more(start: &TurnStart) -> EddyError {
+    let detail = format!(
+        "{} of {} was a query when the message came, and a redeploy has made it an ordinary method",
+        start.method, start.agent
+    );
+    EddyError::new(ErrorCode::TurnAborted, detail)
+        .hint("Try again.")
+        .retry_after(std::time::Duration::from_millis(50))
 }
 
 fn unknown_method(start: &TurnStart) -> EddyError {

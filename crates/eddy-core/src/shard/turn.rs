@@ -33,8 +33,8 @@ pub struct TurnStart {
     pub chain: CallChain,
     /// Whether the message may be delivered again.
     pub retriable: bool,
-    /// The method was a query when the message was accepted, so it must not write even when a
-    /// redeploy has made it an ordinary method since.
+    /// The method was a query when the message was accepted, so this turn must not write, even when
+    /// a redeploy has made it an ordinary method since.
     pub read_only: bool,
 }
 

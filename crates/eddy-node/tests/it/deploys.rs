@@ -203,3 +203,38 @@ async fn a_redeploy_gives_a_running_turn_its_grace_and_a_function_its_end() {
     assert_eq!(invoke(&node, "job").await.as_deref(), Ok("\"new\""));
     stop(node).await;
 }
+
+#[tokio::test]
+async fn a_query_that_a_redeploy_made_a_method_is_to_be_tried_again() {
+    const FIRST: &str = r#"
+import { agent, query } from "eddy";
+export const change = agent({
+  slow: () => new Promise((done) => setTimeout(done, 1500)),
+  m: query(() => "query"),
+});
+"#;
+    let data = tempfile::tempdir().expect("a folder");
+    let node = start(data.path()).await;
+    node.deploy(&tenant(), app("change", FIRST, json!({})))
+        .await
+        .expect("deployed");
+    let later = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        // It waits behind the slow turn, and begins after the redeploy.
+        let waiting = call(&node, "change", "m");
+        let redeploy = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let newer = FIRST.replace("query(() => \"query\")", "(ctx) => ctx.state.set('n', 1)");
+            node.deploy(&tenant(), app("change", &newer, json!({})))
+                .await
+                .expect("deployed");
+        };
+        tokio::join!(waiting, redeploy).0
+    };
+    let (slow, waiting) = tokio::join!(call(&node, "change", "slow"), later);
+    slow.expect("it had its grace");
+    let error = waiting.expect_err("it is no query any more");
+    assert_eq!(error.code, ErrorCode::TurnAborted, "{error}");
+    call(&node, "change", "m").await.expect("again");
+    stop(node).await;
+}
