@@ -19,6 +19,16 @@ pub enum OverlayRead<T> {
     Unknown,
 }
 
+impl<T> OverlayRead<T> {
+    /// What is known, or else what the store answers.
+    pub fn or_ask<E>(self, ask: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        match self {
+            Self::Known(value) => Ok(value),
+            Self::Unknown => ask(),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct AgentOverlay {
     /// The record that deleted it last, if one is here: the store's state does not count.

@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 /// Reads of one agent's state as its turn sees them: its own writes, then uncommitted earlier
-/// turns, then the store.
-pub struct TurnReads<'a, V: ?Sized> {
+/// turns. What these do not know is what the store has. The store may be asked later, as long as
+/// the agent's turn still runs: nobody else writes its state.
+pub struct TurnReads<'a> {
     /// The agent.
     pub agent: &'a AgentId,
     /// The turn's own writes.
@@ -21,43 +22,40 @@ pub struct TurnReads<'a, V: ?Sized> {
     /// The whole committed state of an agent with durability `none`: neither the overlay nor the
     /// store is asked then.
     pub volatile: Option<&'a BTreeMap<String, Value>>,
-    /// The store.
-    pub view: &'a V,
 }
 
-impl<V: StoreView + ?Sized> TurnReads<'_, V> {
+impl TurnReads<'_> {
     /// One key.
-    pub fn get(&self, key: &str) -> Result<Option<Value>, EddyError> {
+    #[must_use]
+    pub fn get(&self, key: &str) -> OverlayRead<Option<Value>> {
         if let Some(own) = self.effects.writes.get(key) {
-            return Ok(own.clone());
+            return OverlayRead::Known(own.clone());
         }
         if let Some(volatile) = self.volatile {
-            return Ok(volatile.get(key).cloned());
+            return OverlayRead::Known(volatile.get(key).cloned());
         }
-        match self.overlay.state(self.agent, key) {
-            OverlayRead::Known(value) => Ok(value),
-            OverlayRead::Unknown => self.view.state(self.agent, key),
-        }
+        self.overlay.state(self.agent, key)
     }
 
-    /// Entries whose key starts with `prefix`, after `after`, in byte order: at most `limit`, and
-    /// `limit-exceeded` beyond [`MAX_LIST_BYTES`].
-    pub fn range(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<(String, Value)>, EddyError> {
-        let range = Range {
-            prefix,
-            after,
-            limit,
+    /// A listing; [`Newer::over`] adds what the store has.
+    #[must_use]
+    pub fn range(&self, range: Range<'_>) -> Newer {
+        let Range { prefix, after, .. } = range;
+        let mut entries = match self.volatile {
+            // Each of the turn's own removals hides one entry at most.
+            Some(volatile) => bounded(volatile, prefix, after)
+                .take(range.limit().saturating_add(self.effects.writes.len()))
+                .map(|(key, value)| (key.clone(), Some(value.clone())))
+                .collect(),
+            None => self.overlay.state_range(self.agent, prefix, after),
         };
-        self.newer(range).over(self.agent, self.view, range)
-    }
-
-    fn newer(&self, range: Range<'_>) -> Newer {
-        newer(self.agent, self.effects, self.overlay, self.volatile, range)
+        for (key, value) in bounded(&self.effects.writes, prefix, after) {
+            entries.insert(key.clone(), value.clone());
+        }
+        Newer {
+            entries,
+            complete: self.volatile.is_some() || self.overlay.hides_store(self.agent),
+        }
     }
 }
 
@@ -72,38 +70,14 @@ pub struct Range<'a> {
     pub limit: usize,
 }
 
-/// What a listing shows before the store is asked.
-#[derive(Debug)]
+/// What a listing shows before the store is asked; the default is nothing, for a listing of the
+/// store alone.
+#[derive(Debug, Default)]
 pub struct Newer {
     /// `None`: removed.
     entries: BTreeMap<String, Option<Value>>,
     /// The store has nothing to add.
     complete: bool,
-}
-
-pub(crate) fn newer(
-    agent: &AgentId,
-    effects: &Effects,
-    overlay: &Overlay,
-    volatile: Option<&BTreeMap<String, Value>>,
-    range: Range<'_>,
-) -> Newer {
-    let Range { prefix, after, .. } = range;
-    let mut entries = match volatile {
-        // Each of the turn's own removals hides one entry at most.
-        Some(volatile) => bounded(volatile, prefix, after)
-            .take(range.limit().saturating_add(effects.writes.len()))
-            .map(|(key, value)| (key.clone(), Some(value.clone())))
-            .collect(),
-        None => overlay.state_range(agent, prefix, after),
-    };
-    for (key, value) in bounded(&effects.writes, prefix, after) {
-        entries.insert(key.clone(), value.clone());
-    }
-    Newer {
-        entries,
-        complete: volatile.is_some() || overlay.hides_store(agent),
-    }
 }
 
 impl Range<'_> {
@@ -113,8 +87,7 @@ impl Range<'_> {
 }
 
 impl Newer {
-    /// The listing: these over what the store has. The store may be read later than these were
-    /// gathered, as long as the agent's turn still runs: nobody else writes its state.
+    /// The listing: these over what the store has, in byte order of the keys.
     ///
     /// # Errors
     /// `limit-exceeded` beyond [`MAX_LIST_BYTES`], `store-failed`.

@@ -10,7 +10,7 @@ use crate::facade::LogLine;
 use crate::inner::Inner;
 use crate::recent::LOG_LINE;
 use bytes::Bytes;
-use eddy_core::{Effects, Outgoing, OverlayRead, Range, StoreView as _, TurnPolicy, TurnStart};
+use eddy_core::{Effects, Outgoing, Range, StoreView as _, TurnPolicy, TurnStart};
 use eddy_types::limits::MAX_LOG_BYTES_PER_INVOCATION;
 use eddy_types::{AgentId, EddyError, ErrorCode, Key, MethodName, Name, Timestamp};
 use eddy_wasm::{Entry, HttpRequest, LogLevel, PendingFuture, TurnHost, Value};
@@ -175,6 +175,13 @@ fn from_core(value: eddy_core::Value) -> Value {
     }
 }
 
+fn entries(found: Vec<(String, eddy_core::Value)>) -> Vec<Entry> {
+    let entries = found.into_iter();
+    entries
+        .map(|(key, value)| (key, from_core(value)))
+        .collect()
+}
+
 fn to_core(value: Value) -> eddy_core::Value {
     match value {
         Value::Json(bytes) => eddy_core::Value::Json(bytes),
@@ -190,12 +197,10 @@ impl TurnHost for AgentHost {
         let known = shard
             .lock()
             .core
-            .read_newer(agent, durability, &effects, key);
+            .reads(agent, durability, &effects)
+            .get(key);
         // Outside the lock: the disk must not hold up the other agents of the shard.
-        let found = match known {
-            OverlayRead::Known(value) => value,
-            OverlayRead::Unknown => shard.view.state(agent, key)?,
-        };
+        let found = known.or_ask(|| shard.view.state(agent, key))?;
         Ok(found.map(from_core))
     }
 
@@ -228,12 +233,9 @@ impl TurnHost for AgentHost {
         let newer = shard
             .lock()
             .core
-            .range_newer(agent, durability, &effects, range);
-        let found = newer.over(agent, &shard.view, range)?;
-        Ok(found
-            .into_iter()
-            .map(|(key, value)| (key, from_core(value)))
-            .collect())
+            .reads(agent, durability, &effects)
+            .range(range);
+        Ok(entries(newer.over(agent, &shard.view, range)?))
     }
 
     fn send(
@@ -273,10 +275,8 @@ impl TurnHost for AgentHost {
             None => {
                 let shard = self.common.caller.inner.shard(self.start.turn.shard);
                 let newer = shard.lock().core.overlay().timer(&self.start.agent, name);
-                match newer {
-                    OverlayRead::Known(timer) => timer.is_some(),
-                    OverlayRead::Unknown => shard.view.timer(&self.start.agent, name)?.is_some(),
-                }
+                let timer = newer.or_ask(|| shard.view.timer(&self.start.agent, name))?;
+                timer.is_some()
             }
         };
         effects.cancel_timer(name)?;

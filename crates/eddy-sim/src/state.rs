@@ -5,7 +5,7 @@ use crate::cast::{Kind, Op, Script, Who, encode};
 use crate::guest::Flow;
 use crate::node::{Run, RunKind};
 use crate::world::{Broken, World};
-use eddy_core::Value;
+use eddy_core::{StoreView as _, Value};
 use eddy_types::EddyError;
 use std::time::Duration;
 
@@ -152,13 +152,9 @@ impl World {
         }
         let (shard, durability) = (self.cast.shard(who), self.cast.kind(who).durability());
         let value = self.node.cores[shard]
-            .read(
-                agent,
-                durability,
-                &run.effects,
-                key,
-                &self.node.stores[shard],
-            )
+            .reads(agent, durability, &run.effects)
+            .get(key)
+            .or_ask(|| self.node.stores[shard].state(agent, key))
             .map_err(|error| format!("a read failed: {error:?}"))?;
         let value = value.as_ref().map(crate::disk::number);
         instance.cache.insert(key.to_owned(), value);

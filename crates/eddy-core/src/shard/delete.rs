@@ -2,7 +2,6 @@
 
 use super::{Action, Running, ShardCore};
 use crate::message::{Origin, TurnId};
-use crate::overlay::OverlayRead;
 use crate::record::{Change, Outcome, Record};
 use crate::view::StoreView;
 use bytes::Bytes;
@@ -64,10 +63,8 @@ impl<R> ShardCore<R> {
         if self.volatile.contains(agent) {
             return Ok(true);
         }
-        match self.overlay.agent_exists(agent) {
-            OverlayRead::Known(exists) => Ok(exists),
-            OverlayRead::Unknown => view.agent_exists(agent),
-        }
+        let known = self.overlay.agent_exists(agent);
+        known.or_ask(|| view.agent_exists(agent))
     }
 }
 

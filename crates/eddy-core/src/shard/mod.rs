@@ -47,8 +47,8 @@ use crate::gates::{Gated, Gates};
 use crate::inbox::Inbox;
 use crate::message::{Message, MessageId, TurnId};
 use crate::outbox::Outbox;
-use crate::overlay::{Overlay, OverlayRead};
-use crate::reads::{Newer, Range, TurnReads, newer};
+use crate::overlay::Overlay;
+use crate::reads::TurnReads;
 use crate::record::{DeadLetterId, Outcome, Value};
 use crate::timers::Timers;
 use crate::view::StoreView;
@@ -259,88 +259,22 @@ impl<R> ShardCore<R> {
         &self.overlay
     }
 
-    /// One state key as a running turn of an agent sees it.
-    pub fn read<V: StoreView + ?Sized>(
-        &self,
-        agent: &AgentId,
-        durability: Durability,
-        effects: &Effects,
-        key: &str,
-        view: &V,
-    ) -> Result<Option<Value>, EddyError> {
-        self.with_reads(agent, durability, effects, view, |reads| reads.get(key))
-    }
-
-    /// State entries as a running turn of an agent sees them: see [`TurnReads::range`].
-    #[allow(clippy::too_many_arguments, reason = "a range of a turn's state")]
-    pub fn read_range<V: StoreView + ?Sized>(
-        &self,
-        agent: &AgentId,
-        durability: Durability,
-        effects: &Effects,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-        view: &V,
-    ) -> Result<Vec<(String, Value)>, EddyError> {
-        self.with_reads(agent, durability, effects, view, |reads| {
-            reads.range(prefix, after, limit)
-        })
-    }
-
-    /// As [`Self::read`], but without the store: `Unknown` is what the store has. Nobody but the
-    /// running turn writes an agent's state, so the store may be asked afterwards, in peace.
+    /// What a running turn of an agent reads.
     #[must_use]
-    pub fn read_newer(
-        &self,
-        agent: &AgentId,
+    pub fn reads<'a>(
+        &'a self,
+        agent: &'a AgentId,
         durability: Durability,
-        effects: &Effects,
-        key: &str,
-    ) -> OverlayRead<Option<Value>> {
-        if let Some(own) = effects.writes.get(key) {
-            return OverlayRead::Known(own.clone());
-        }
-        if durability == Durability::None {
-            let volatile = self.volatile.of(agent);
-            return OverlayRead::Known(volatile.and_then(|all| all.get(key).cloned()));
-        }
-        self.overlay.state(agent, key)
-    }
-
-    /// As [`Self::read_range`], but without the store, which may be asked afterwards.
-    #[must_use]
-    pub fn range_newer(
-        &self,
-        agent: &AgentId,
-        durability: Durability,
-        effects: &Effects,
-        range: Range<'_>,
-    ) -> Newer {
-        let nothing = BTreeMap::new();
-        let volatile =
-            (durability == Durability::None).then(|| self.volatile.of(agent).unwrap_or(&nothing));
-        newer(agent, effects, &self.overlay, volatile, range)
-    }
-
-    fn with_reads<V: StoreView + ?Sized, T>(
-        &self,
-        agent: &AgentId,
-        durability: Durability,
-        effects: &Effects,
-        view: &V,
-        read: impl FnOnce(&TurnReads<'_, V>) -> T,
-    ) -> T {
-        let nothing = BTreeMap::new();
-        let volatile =
-            (durability == Durability::None).then(|| self.volatile.of(agent).unwrap_or(&nothing));
-        read(&TurnReads {
+        effects: &'a Effects,
+    ) -> TurnReads<'a> {
+        static NOTHING: BTreeMap<String, Value> = BTreeMap::new();
+        let volatile = || self.volatile.of(agent).unwrap_or(&NOTHING);
+        TurnReads {
             agent,
             effects,
             overlay: &self.overlay,
-            volatile,
-            view,
-        })
+            volatile: (durability == Durability::None).then(volatile),
+        }
     }
 
     fn mutated(&self, mutation: Mutation) -> bool {

@@ -71,13 +71,14 @@ proptest! {
         }
         let agent = agent("a");
         let reads =
-            TurnReads { agent: &agent, effects: &effects, overlay: &overlay, volatile: None, view: &store };
+            TurnReads { agent: &agent, effects: &effects, overlay: &overlay, volatile: None };
         for key in ["a", "ab", "bbb"] {
-            prop_assert_eq!(reads.get(key).unwrap(), model.get(key).cloned());
+            prop_assert_eq!(reads.get(key).or_ask(|| store.state(&agent, key)).unwrap(), model.get(key).cloned());
         }
         let wanted = |key: &String| key.starts_with(&prefix) && after.as_ref().is_none_or(|after| key > after);
         let expected: Vec<_> = model.into_iter().filter(|(key, _)| wanted(key)).take(limit).collect();
-        prop_assert_eq!(reads.range(&prefix, after.as_deref(), limit).unwrap(), expected);
+        let range = Range { prefix: &prefix, after: after.as_deref(), limit };
+        prop_assert_eq!(reads.range(range).over(&agent, &store, range).unwrap(), expected);
     }
 
     #[test]

@@ -347,7 +347,9 @@ impl World {
         let at = usize::from(self.shard(agent).0);
         let effects = Effects::default();
         self.cores[at]
-            .read(agent, durability, &effects, key, &self.stores[at])
+            .reads(agent, durability, &effects)
+            .get(key)
+            .or_ask(|| self.stores[at].state(agent, key))
             .unwrap()
     }
 

@@ -1,11 +1,10 @@
 //! SIGTERM: what runs may finish within the grace, what was accepted is not lost, and the node ends
 //! by itself.
 
-use crate::node::{Node, Setup};
+use crate::node::{Node, Setup, eventually};
 use eddy_api::CallOptions;
 use eddy_types::ErrorCode;
 use std::path::Path;
-use std::time::Duration;
 
 const APP: &str = r#"
 import { agent, fn, query } from "eddy";
@@ -40,16 +39,6 @@ fn up(dir: &Path, args: &[&str]) -> Node {
     Node::with(&dir.join("data"), &setup)
 }
 
-async fn eventually_done(node: &Node, agent: &str) {
-    for _ in 0..600 {
-        if node.call(agent, "done", "null").await.unwrap() == "true" {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{agent} is never done");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_lets_a_turn_finish_and_its_answer_leave() {
     let dir = tempfile::tempdir().unwrap();
@@ -59,7 +48,7 @@ async fn sigterm_lets_a_turn_finish_and_its_answer_leave() {
         let options = CallOptions::default();
         crate::node::call(&client, "job/a", "work", r#"{"ms":1500}"#, &options).await
     });
-    eventually_done(&node, "job/a-runs").await;
+    eventually(&node, "job/a-runs", "done", "true").await;
     let ended = node.terminate();
     assert_eq!(ended.code(), Some(0));
     assert_eq!(work.await.unwrap().unwrap(), "\"worked\"");
@@ -86,7 +75,7 @@ async fn what_outlives_the_grace_is_told_and_what_was_accepted_goes_on_later() {
         let options = CallOptions::default();
         crate::node::call(&client, "job/a", "work", r#"{"ms":3600000}"#, &options).await
     });
-    eventually_done(&node, "job/a-runs").await;
+    eventually(&node, "job/a-runs", "done", "true").await;
     node.terminate();
     let cut_off = turn.await.unwrap().unwrap_err();
     assert!(
@@ -98,9 +87,9 @@ async fn what_outlives_the_grace_is_told_and_what_was_accepted_goes_on_later() {
     );
     let node = up(dir.path(), &[]);
     assert_eq!(node.call("job/a", "done", "null").await.unwrap(), "false");
-    eventually_done(&node, "job/from-function").await;
+    eventually(&node, "job/from-function", "done", "true").await;
     for n in 0..20 {
-        eventually_done(&node, &format!("job/send{n}-later")).await;
+        eventually(&node, &format!("job/send{n}-later"), "done", "true").await;
     }
     let info = node.client.invocation(&accepted.id).await.unwrap();
     let info = serde_json::to_value(info).unwrap();

@@ -1,6 +1,6 @@
 //! What outlives a turn: keys, sends, timers, background invocations.
 
-use crate::node::{Node, Setup, bench_guest};
+use crate::node::{Node, Setup, bench_guest, eventually};
 use eddy_api::CallOptions;
 use eddy_types::ErrorCode;
 use std::time::Duration;
@@ -21,22 +21,6 @@ fn keyed(key: &str) -> CallOptions {
         idempotency_key: Some(key.to_owned()),
         ..CallOptions::default()
     }
-}
-
-/// Polls a query until it answers as wanted; the bound is generous because the machine may be slow.
-async fn eventually(node: &Node, agent: &str, query: &str, wanted: &str) {
-    let mut last = String::new();
-    for _ in 0..600 {
-        last = node
-            .call(agent, query, "null")
-            .await
-            .expect("the query is answered");
-        if last == wanted {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{agent} {query}: {last}, not {wanted}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -192,3 +192,19 @@ pub async fn insist(
         }
     }
 }
+
+/// Polls a query until it answers as wanted; the bound is generous because the machine may be slow.
+pub async fn eventually(node: &Node, agent: &str, query: &str, wanted: &str) {
+    let mut last = String::new();
+    for _ in 0..600 {
+        last = node
+            .call(agent, query, "null")
+            .await
+            .expect("the query is answered");
+        if last == wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{agent} {query}: {last}, not {wanted}");
+}
