@@ -1,12 +1,12 @@
 //! What a function may do while it runs, and a query on a snapshot: the same imports as for a turn
 //! (`host.rs`), without state of their own to write.
 
-use super::{Common, TurnShared, from_core};
+use super::{Common, TurnShared, entries, from_core};
 use crate::catalog::App;
 use crate::clock;
 use crate::effects::{self, Caller};
 use bytes::Bytes;
-use eddy_core::StoreView as _;
+use eddy_core::{Newer, Range, StoreView as _};
 use eddy_types::{AgentId, EddyError, ErrorCode, Name, Timestamp};
 use eddy_wasm::{Entry, HttpRequest, LogLevel, PendingFuture, TurnHost, Value};
 use std::sync::Arc;
@@ -177,11 +177,13 @@ impl TurnHost for SnapshotHost {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Entry>, EddyError> {
-        let found = self.view.state_range(&self.agent, prefix, after, limit)?;
-        Ok(found
-            .into_iter()
-            .map(|(key, value)| (key, from_core(value)))
-            .collect())
+        let range = Range {
+            prefix,
+            after,
+            limit,
+        };
+        let found = Newer::default().over(&self.agent, &self.view, range)?;
+        Ok(entries(found))
     }
 
     fn send(&mut self, _: &str, _: &str, _: &str, _: Bytes) -> Result<(), EddyError> {
