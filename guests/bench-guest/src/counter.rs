@@ -1,6 +1,6 @@
 //! The agent type `counter`: state, sends, timers, calls, and ways to go wrong after a write.
 
-use crate::bindings::eddy::platform::outbox;
+use crate::bindings::eddy::platform::{effects, outbox};
 use crate::bindings::eddy::platform::state::{self, Value};
 use crate::functions::keep;
 use crate::support::{self, Call, Failure, failure, json_or_null, parse, to_json};
@@ -21,6 +21,7 @@ pub const METHODS: &[(&str, bool)] = &[
     ("deposit", false),
     ("balance", true),
     ("forward", false),
+    ("relay", true),
     ("spin", false),
     ("trap", false),
     ("fail_after_write", false),
@@ -59,6 +60,13 @@ struct Amount {
 }
 
 #[derive(Deserialize)]
+struct Relay {
+    key: String,
+    calls: u32,
+    bytes: usize,
+}
+
+#[derive(Deserialize)]
 struct Arm {
     ms: u64,
     name: String,
@@ -82,6 +90,7 @@ pub fn run(key: &str, method: &str, argument: Vec<u8>) -> Result<Vec<u8>, Failur
         "deposit" => add("balance", parse::<Amount>(&argument)?.amount).map(|n| to_json(&n)),
         "balance" => number("balance").map(|n| to_json(&n)),
         "forward" => support::reply_of(&parse::<Call>(&argument)?.start()?),
+        "relay" => relay(&parse(&argument)?),
         "spin" => support::spin(),
         "trap" => support::trap(),
         "fail_after_write" => {
@@ -177,6 +186,18 @@ fn transfer(own_key: &str, transfer: &Transfer) -> Result<Vec<u8>, Failure> {
     });
     outbox::send("counter", &transfer.to, "deposit", &deposit)?;
     Ok(to_json(&left))
+}
+
+/// Lets another counter echo a string of so many bytes, so many times, one after the other.
+fn relay(relay: &Relay) -> Result<Vec<u8>, Failure> {
+    let argument = to_json(&"x".repeat(relay.bytes.saturating_sub(2)));
+    for _ in 0..relay.calls {
+        let pending = effects::call("counter", &relay.key, "echo", &argument)?;
+        if support::reply_of(&pending)?.len() != argument.len() {
+            return Err(failure("bad-echo", "the echo has another length"));
+        }
+    }
+    Ok(to_json(&relay.calls))
 }
 
 fn arm(arm: &Arm) -> Result<Vec<u8>, Failure> {
