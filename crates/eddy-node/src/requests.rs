@@ -130,6 +130,8 @@ impl Node {
         let traceparent = request.traceparent.take();
         let (reply, receiver) = Reply::outcome();
         deliver(&self.inner, agent, operation, request, reply);
+        // An answer that is there at once lets the caller's task go on for ever otherwise.
+        tokio::task::coop::consume_budget().await;
         let outcome = wait(receiver, deadline).await;
         if let Some(traceparent) = traceparent {
             self.inner.recent.traced(id, traceparent);
@@ -149,6 +151,7 @@ impl Node {
     ) -> Result<Answer, EddyError> {
         let inner = &self.inner;
         refuse_when_stopping(inner)?;
+        tokio::task::coop::consume_budget().await;
         let app = inner.catalog.function(&function)?;
         let now = clock::now();
         let timeout = app.function(&function.name).map(|(spec, _)| spec.timeout);

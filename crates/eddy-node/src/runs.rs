@@ -10,7 +10,9 @@ use crate::turns;
 use eddy_core::TurnStart;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
@@ -103,11 +105,12 @@ impl Drop for Running {
     }
 }
 
-/// Lets a guest run on this thread: the turns that it causes run within it, one level deeper, and
-/// what waits outside waits on.
-pub(crate) fn nested<T>(guest: impl FnOnce() -> T) -> T {
+/// Lets a guest run on this thread until it ends, waits, or has computed for a tick: the turns that
+/// it causes run within it, one level deeper, and what waits outside waits on. What is not ready is to
+/// be polled again by a task, at once: nothing here wakes it.
+pub(crate) fn first_slice<T>(guest: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
     let _outside = Outside::leave();
-    guest()
+    guest.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// What waited on this thread when a guest began.

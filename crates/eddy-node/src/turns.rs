@@ -15,7 +15,7 @@ use futures::FutureExt as _;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Instant;
 
 /// A turn under way.
@@ -63,8 +63,7 @@ pub(crate) fn run(inner: &Arc<Inner>, start: TurnStart) {
     };
     let (turn, mut work) = prepared;
     let busy = inner.busy();
-    let mut first = || work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-    match panic::catch_unwind(AssertUnwindSafe(|| runs::nested(&mut first))) {
+    match panic::catch_unwind(AssertUnwindSafe(|| runs::first_slice(work.as_mut()))) {
         Ok(Poll::Ready(worked)) => turn.ended(inner, worked),
         Ok(Poll::Pending) => {
             let node = inner.clone();
