@@ -9,10 +9,11 @@ use prost::Message as _;
 use std::sync::atomic::Ordering;
 
 fn tiny() -> Config {
-    let mut config = Config::default();
-    config.settings = Settings::FLOOR;
-    config.max_reassembly = 1 << 20;
-    config
+    Config {
+        settings: Settings::FLOOR,
+        max_reassembly: 1 << 20,
+        ..Config::default()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -86,8 +87,13 @@ async fn the_answer_to_a_small_request_is_one_frame() {
 
 #[tokio::test]
 async fn too_many_streams_are_refused_one_by_one() {
-    let mut config = Config::default();
-    config.settings.max_streams = 2;
+    let config = Config {
+        settings: Settings {
+            max_streams: 2,
+            ..Settings::default()
+        },
+        ..Config::default()
+    };
     let (mut raw, served) = raw_client(&config).await;
     raw.greet().await;
     for stream in 1..=3 {
@@ -105,8 +111,13 @@ async fn too_many_streams_are_refused_one_by_one() {
 
 #[tokio::test]
 async fn a_client_keeps_to_the_streams_it_was_given() {
-    let mut config = Config::default();
-    config.settings.max_streams = 3;
+    let config = Config {
+        settings: Settings {
+            max_streams: 3,
+            ..Settings::default()
+        },
+        ..Config::default()
+    };
     let (link, served) = pair(&config).await;
     link.greeted().await.expect("a server");
     let tasks: Vec<_> = (0..20)
@@ -144,8 +155,10 @@ async fn a_declared_body_that_is_too_large_is_refused_before_it_comes() {
 
 #[tokio::test]
 async fn who_does_not_read_gets_no_more_work_done() {
-    let mut config = Config::default();
-    config.max_buffered = 1 << 20;
+    let config = Config {
+        max_buffered: 1 << 20,
+        ..Config::default()
+    };
     let (mut raw, served) = raw_client(&config).await;
     raw.greet().await;
     // Without credit for answers, what is not sent stays with the server.
@@ -160,8 +173,13 @@ async fn who_does_not_read_gets_no_more_work_done() {
 
 #[tokio::test]
 async fn a_client_hears_that_it_was_refused() {
-    let mut config = Config::default();
-    config.settings.max_streams = 1;
+    let config = Config {
+        settings: Settings {
+            max_streams: 1,
+            ..Settings::default()
+        },
+        ..Config::default()
+    };
     let (mut raw, _served) = raw_client(&config).await;
     raw.greet().await;
     drop(raw);

@@ -91,8 +91,10 @@ async fn broken_rules_end_the_connection() {
         ("more than the stream's window", whole, 2, 0, &too_long),
         ("an end too early", data, 1, 0, b"1"),
     ];
-    let mut config = Config::default();
-    config.settings = Settings::FLOOR;
+    let config = Config {
+        settings: Settings::FLOOR,
+        ..Config::default()
+    };
     for (name, (kind, flag), stream, length, body) in broken {
         let (mut raw, served) = raw_client(&config).await;
         raw.greet().await;
@@ -125,8 +127,10 @@ async fn more_than_the_windows_allow_ends_the_connection() {
     raw.frame(Kind::Request.number(), 0, 1, &first, b"").await;
     // The server gives credit as bytes come, so a second stream is held back beyond its budget.
     let piece = vec![0; 60_000];
-    let mut config = Config::default();
-    config.max_reassembly = 1;
+    let config = Config {
+        max_reassembly: 1,
+        ..Config::default()
+    };
     let (mut held, _other) = raw_client(&config).await;
     held.greet().await;
     for stream in [1, 2] {
@@ -166,8 +170,10 @@ async fn half_a_frame_and_then_the_end() {
 
 #[tokio::test]
 async fn a_side_that_says_nothing_is_given_up() {
-    let mut config = Config::default();
-    config.hello_timeout = Duration::from_millis(20);
+    let config = Config {
+        hello_timeout: Duration::from_millis(20),
+        ..Config::default()
+    };
     let (raw, served) = raw_client(&config).await;
     let ended = served.task.await.expect("no panic").expect_err("an error");
     assert_eq!(ended.code, ErrorCode::ProtocolError);
@@ -181,9 +187,11 @@ async fn a_side_that_says_nothing_is_given_up() {
 
 #[tokio::test]
 async fn silence_is_asked_about_and_then_ends_the_connection() {
-    let mut config = Config::default();
-    config.keepalive = Duration::from_millis(40);
-    config.hello_timeout = Duration::from_millis(20);
+    let config = Config {
+        keepalive: Duration::from_millis(40),
+        hello_timeout: Duration::from_millis(20),
+        ..Config::default()
+    };
     let (mut raw, served) = raw_client(&config).await;
     raw.greet().await;
     raw.next_of(Kind::Ping).await;
