@@ -165,7 +165,7 @@ impl Inner {
                 } => {
                     let urgency = match relaxed {
                         true => Urgency::Within(RELAXED_FLUSH_WITHIN),
-                        false => Urgency::Now,
+                        false => runs::urgency(),
                     };
                     self.stats.record(record.len());
                     let appended = self.journal.append(shard.id, seq, record, urgency);
