@@ -42,9 +42,14 @@ pub(crate) struct LiveAgents {
 
 impl LiveAgents {
     pub(crate) fn take(&mut self, agent: &AgentId) -> Option<Live> {
-        let live = self.idle.remove(agent)?;
+        self.take_named(agent).map(|(_, live)| live)
+    }
+
+    /// With the address under which it was kept: records that share that one cost no memory.
+    pub(crate) fn take_named(&mut self, agent: &AgentId) -> Option<(AgentId, Live)> {
+        let (name, live) = self.idle.remove_entry(agent)?;
         self.less(live.memory);
-        Some(live)
+        Some((name, live))
     }
 
     pub(crate) fn put(&mut self, agent: AgentId, instance: Instance, app: Arc<App>) {

@@ -17,6 +17,8 @@ const SLOT_BYTES: usize = 2 << 20;
 pub(crate) const LOG_LINE: usize = 64;
 /// Results larger than this are not kept.
 const KEPT_RESULT: usize = 16 << 10;
+/// The same for queries: whoever wants to know can ask again.
+const KEPT_QUERY_RESULT: usize = 256;
 
 /// What an attempt took. How it ended is known later: when its record is durable.
 pub(crate) struct Ran {
@@ -33,11 +35,19 @@ pub(crate) struct TurnRecord {
     pub(crate) method: MethodName,
     pub(crate) queued: Timestamp,
     pub(crate) began: Timestamp,
+    /// It changed nothing.
+    pub(crate) query: bool,
+}
+
+/// A record, and how large a result it keeps.
+struct Kept {
+    info: InvocationInfo,
+    largest: usize,
 }
 
 #[derive(Default)]
 struct Slot {
-    entries: HashMap<MessageId, Box<InvocationInfo>>,
+    entries: HashMap<MessageId, Box<Kept>>,
     /// Ended and waiting ones, oldest first, with the bytes they hold.
     ended: VecDeque<(MessageId, usize)>,
     bytes: usize,
@@ -65,7 +75,8 @@ impl Recent {
     /// A turn takes long enough to be seen while it runs.
     pub(crate) fn started(&self, turn: TurnRecord) {
         let id = turn.id;
-        self.slot(id).lock().insert(id, turn.running());
+        let kept = turn.running();
+        self.slot(id).lock().insert(id, kept);
     }
 
     /// The handler of a turn has ended.
@@ -73,7 +84,7 @@ impl Recent {
         let id = turn.id;
         let mut slot = self.slot(id).lock();
         let seen = slot.entries.get(&id);
-        if seen.is_none_or(|info| info.status != InvocationStatus::Running) {
+        if seen.is_none_or(|kept| kept.info.status != InvocationStatus::Running) {
             slot.insert(id, turn.running());
         }
         slot.ran(id, ran);
@@ -85,12 +96,17 @@ impl Recent {
         let tenant = start.function.tenant.clone();
         let mut info = InvocationInfo::new(start.id, tenant, target, start.chain.root_at);
         info.durable = durable;
-        self.slot(start.id).lock().insert(start.id, info);
+        let kept = Kept {
+            info,
+            largest: KEPT_RESULT,
+        };
+        self.slot(start.id).lock().insert(start.id, kept);
     }
 
     /// A function's invocation got its instance.
     pub(crate) fn running(&self, id: MessageId, began: Timestamp) {
-        if let Some(info) = self.slot(id).lock().entries.get_mut(&id) {
+        if let Some(Kept { info, .. }) = self.slot(id).lock().entries.get_mut(&id).map(|k| &mut **k)
+        {
             info.status = InvocationStatus::Running;
             info.started = Some(began);
         }
@@ -98,8 +114,8 @@ impl Recent {
 
     /// Notes the caller's trace.
     pub(crate) fn traced(&self, id: MessageId, traceparent: String) {
-        if let Some(info) = self.slot(id).lock().entries.get_mut(&id) {
-            info.traceparent = Some(traceparent);
+        if let Some(kept) = self.slot(id).lock().entries.get_mut(&id) {
+            kept.info.traceparent = Some(traceparent);
         }
     }
 
@@ -111,26 +127,27 @@ impl Recent {
     /// An attempt failed, and the invocation waits for its next one.
     pub(crate) fn again(&self, id: MessageId) {
         let mut slot = self.slot(id).lock();
-        let Some(info) = slot.entries.get_mut(&id) else {
+        let Some(kept) = slot.entries.get_mut(&id) else {
             return;
         };
-        info.status = InvocationStatus::Queued;
+        kept.info.status = InvocationStatus::Queued;
         slot.may_go(id);
     }
 
     /// The invocation has ended, as its caller is told.
     pub(crate) fn ended(&self, id: MessageId, at: Timestamp, outcome: Outcome) {
         let mut slot = self.slot(id).lock();
-        let Some(info) = slot.entries.get_mut(&id) else {
+        let Some(kept) = slot.entries.get_mut(&id) else {
             return;
         };
+        let Kept { info, largest } = &mut **kept;
         info.status = match outcome {
             Ok(_) => InvocationStatus::Succeeded,
             Err(_) => InvocationStatus::Failed,
         };
         info.ended = Some(at);
         info.outcome = Some(outcome).filter(|outcome| match outcome {
-            Ok(result) => result.len() <= KEPT_RESULT,
+            Ok(result) => result.len() <= *largest,
             Err(_) => true,
         });
         slot.may_go(id);
@@ -140,8 +157,8 @@ impl Recent {
         let slot = self.slot(id).lock();
         slot.entries
             .get(&id)
-            .filter(|info| info.tenant == *tenant)
-            .map(|info| (**info).clone())
+            .filter(|kept| kept.info.tenant == *tenant)
+            .map(|kept| kept.info.clone())
     }
 
     /// A tenant's invocations, newest first, before `before` if given.
@@ -154,10 +171,11 @@ impl Recent {
         let mut found: Vec<InvocationInfo> = Vec::new();
         for slot in &self.slots {
             let slot = slot.lock();
-            let wanted = slot.entries.values().filter(|info| {
+            let all = slot.entries.values().map(|kept| &kept.info);
+            let wanted = all.filter(|info| {
                 info.tenant == *tenant && before.is_none_or(|at| (info.queued, info.id) < at)
             });
-            found.extend(wanted.map(|info| (**info).clone()));
+            found.extend(wanted.cloned());
         }
         found.sort_unstable_by_key(|info| std::cmp::Reverse((info.queued, info.id)));
         found.truncate(limit);
@@ -166,13 +184,18 @@ impl Recent {
 }
 
 impl TurnRecord {
-    fn running(self) -> InvocationInfo {
+    fn running(self) -> Kept {
         let tenant = self.agent.tenant().clone();
         let target = InvocationTarget::Method(self.agent, self.method);
         let mut info = InvocationInfo::new(self.id, tenant, target, self.queued);
         info.status = InvocationStatus::Running;
         info.started = Some(self.began);
-        info
+        let largest = if self.query {
+            KEPT_QUERY_RESULT
+        } else {
+            KEPT_RESULT
+        };
+        Kept { info, largest }
     }
 }
 
@@ -201,18 +224,19 @@ impl InvocationInfo {
 
 impl Slot {
     /// Another attempt, or the first.
-    fn insert(&mut self, id: MessageId, mut info: InvocationInfo) {
+    fn insert(&mut self, id: MessageId, mut kept: Kept) {
         match self.entries.entry(id) {
             Entry::Occupied(mut old) => {
-                info.attempts = old.get().attempts + 1;
-                **old.get_mut() = info;
+                kept.info.attempts = old.get().info.attempts + 1;
+                **old.get_mut() = kept;
             }
-            Entry::Vacant(free) => drop(free.insert(Box::new(info))),
+            Entry::Vacant(free) => drop(free.insert(Box::new(kept))),
         }
     }
 
     fn ran(&mut self, id: MessageId, ran: Ran) {
-        if let Some(info) = self.entries.get_mut(&id) {
+        if let Some(kept) = self.entries.get_mut(&id) {
+            let info = &mut kept.info;
             info.cold = Some(ran.cold);
             info.run_micros = Some(u64::try_from(ran.run.as_micros()).unwrap_or(u64::MAX));
             info.memory = Some(ran.memory);
@@ -222,7 +246,7 @@ impl Slot {
 
     /// From now on the record may make room for others.
     fn may_go(&mut self, id: MessageId) {
-        let bytes = 512 + self.entries.get(&id).map_or(0, |info| weight(info));
+        let bytes = 512 + self.entries.get(&id).map_or(0, |kept| weight(&kept.info));
         self.bytes += bytes;
         self.ended.push_back((id, bytes));
         self.shrink();
@@ -236,7 +260,7 @@ impl Slot {
             self.bytes -= bytes;
             // One that is being tried again stays.
             let runs = |info: &InvocationInfo| info.status == InvocationStatus::Running;
-            if self.entries.get(&id).is_some_and(|info| !runs(info)) {
+            if self.entries.get(&id).is_some_and(|kept| !runs(&kept.info)) {
                 self.entries.remove(&id);
             }
         }

@@ -13,7 +13,9 @@ use eddy_core::{
     CallChain, DedupeKey, DedupeScope, FunctionStart, Message, MessageId, Operation, Origin,
 };
 use eddy_types::limits::MAX_IDEMPOTENCY_KEY_BYTES;
-use eddy_types::{AgentId, EddyError, ErrorCode, FunctionId, MethodName, TimeoutSpec, Timestamp};
+use eddy_types::{
+    AgentId, EddyError, ErrorCode, FunctionId, MethodName, TenantId, TimeoutSpec, Timestamp,
+};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,21 @@ struct Admitted {
 }
 
 impl Node {
+    /// The address and the method that a request names.
+    ///
+    /// # Errors
+    /// `invalid-name`. What does not exist is found out by the call.
+    pub fn address(
+        &self,
+        tenant: &TenantId,
+        agent_type: &str,
+        key: &str,
+        method: &str,
+    ) -> Result<(AgentId, MethodName), EddyError> {
+        let names = (agent_type, key, method);
+        self.inner.catalog.address(tenant, names)
+    }
+
     /// Calls a method of an agent. `Err` when it never reached the agent.
     pub async fn call(
         &self,

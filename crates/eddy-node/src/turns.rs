@@ -91,7 +91,7 @@ fn prepare(inner: &Arc<Inner>, start: TurnStart) -> Result<(Turn, Work), EddyErr
         return Err(no_query_any_more(&start));
     }
     let began = clock::now();
-    let turn = Turn {
+    let mut turn = Turn {
         id: start.turn,
         invocation: start.id,
         agent: start.agent.clone(),
@@ -111,13 +111,23 @@ fn prepare(inner: &Arc<Inner>, start: TurnStart) -> Result<(Turn, Work), EddyErr
         app: app.clone(),
     };
     let memory = spec.memory;
-    let work = turn.work(inner, memory, start);
+    let warm = take_warm(inner, turn.id.shard, &turn.agent, &turn.app);
+    let warm = warm.map(|(name, instance)| {
+        turn.agent = name;
+        instance
+    });
+    let work = turn.work(inner, memory, warm, start);
     Ok((turn, work))
 }
 
 impl Turn {
-    fn work(&self, inner: &Arc<Inner>, memory: usize, start: TurnStart) -> Work {
-        let warm = take_warm(inner, self.id.shard, &self.agent, &self.app);
+    fn work(
+        &self,
+        inner: &Arc<Inner>,
+        memory: usize,
+        warm: Option<Instance>,
+        start: TurnStart,
+    ) -> Work {
         let target = Target::Method(start.agent.clone(), start.method.clone());
         let argument = start.argument.clone();
         let host = AgentHost::new(
@@ -206,6 +216,7 @@ impl Turn {
             method: self.method.clone(),
             queued: self.queued,
             began: self.began,
+            query: self.policy.read_only,
         }
     }
 }
@@ -250,10 +261,10 @@ fn take_warm(
     shard: eddy_types::ShardId,
     agent: &eddy_types::AgentId,
     app: &Arc<App>,
-) -> Option<Instance> {
-    let live = inner.shard(shard).lock().live.take(agent)?;
+) -> Option<(AgentId, Instance)> {
+    let (name, live) = inner.shard(shard).lock().live.take_named(agent)?;
     // An instance of an older deploy makes room for one of the new.
-    Arc::ptr_eq(&live.app, app).then_some(live.instance)
+    Arc::ptr_eq(&live.app, app).then_some((name, live.instance))
 }
 
 /// A fresh instance; idle agents make room when there is none.

@@ -63,7 +63,7 @@ impl Handler for LinkHandler {
                 key,
                 method,
                 ..
-            } => match called(tenant, &agent_type, &key, &method) {
+            } => match self.state.node.address(&tenant, &agent_type, &key, &method) {
                 Ok((agent, method)) => self.call(agent, method, argument, options, admitted),
                 Err(error) => admitted.finish(Err(error)),
             },
@@ -216,16 +216,6 @@ fn argument(body: Bytes) -> Result<Bytes, EddyError> {
 
 fn address(tenant: TenantId, agent_type: &str, key: &str) -> Result<AgentId, EddyError> {
     Ok(AgentId::new(tenant, Name::new(agent_type)?, Key::new(key)?))
-}
-
-fn called(
-    tenant: TenantId,
-    agent_type: &str,
-    key: &str,
-    method: &str,
-) -> Result<(AgentId, MethodName), EddyError> {
-    let agent = address(tenant, agent_type, key)?;
-    Ok((agent, MethodName::new(method)?))
 }
 
 fn named(tenant: TenantId, function: &str) -> Result<FunctionId, EddyError> {

@@ -14,8 +14,8 @@ pub(crate) use load::prepare;
 
 use crate::data_dir::DataDir;
 use eddy_types::{
-    AgentId, EddyError, ErrorCode, FunctionId, HashMap, MethodName, MethodSpec, Name, TenantId,
-    TimeoutSpec,
+    AgentId, EddyError, ErrorCode, FunctionId, HashMap, Key, MethodName, MethodSpec, Name,
+    TenantId, TimeoutSpec,
 };
 use eddy_wasm::Engine;
 use files::Files;
@@ -133,6 +133,27 @@ impl Catalog {
         let tenants = self.tenants.read();
         let found = tenants.get(tenant).and_then(|t| t.agents.get(name));
         found.cloned().ok_or_else(|| unknown_agent_type(name))
+    }
+
+    /// An address and a method given as text: names of what is deployed are not made anew.
+    pub(crate) fn address(
+        &self,
+        tenant: &TenantId,
+        (agent_type, key, method): (&str, &str, &str),
+    ) -> Result<(AgentId, MethodName), EddyError> {
+        let tenants = self.tenants.read();
+        match tenants.get(tenant).and_then(|t| t.agents.get(agent_type)) {
+            Some(app) => {
+                let agent = app.address(tenant, agent_type, key)?;
+                let method = app.method(agent.agent_type(), method)?;
+                Ok((agent, method))
+            }
+            None => {
+                let (name, key) = (Name::new(agent_type)?, Key::new(key)?);
+                let agent = AgentId::new(tenant.clone(), name, key);
+                Ok((agent, MethodName::new(method)?))
+            }
+        }
     }
 
     /// A method of an agent, as its component describes it. Known without code too: what is sent

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use eddy_api::{Agent, AgentPage, Problem};
-use eddy_types::{AgentId, EddyError, Key, MethodName, Name};
+use eddy_types::{AgentId, EddyError, Key, Name};
 
 fn address(state: &AppState, agent_type: &str, key: &str) -> Result<AgentId, EddyError> {
     Ok(AgentId::new(
@@ -47,8 +47,9 @@ pub(crate) async fn call(
     Segments((agent_type, key, method)): Segments<(String, String, String)>,
     call: Call,
 ) -> Result<Response, Failure> {
-    let agent = address(&state, &agent_type, &key)?;
-    let method = MethodName::new(&method)?;
+    let (agent, method) = state
+        .node
+        .address(&state.tenant, &agent_type, &key, &method)?;
     let argument = call.argument.bytes.clone();
     Ok(outcome(
         state
