@@ -17,7 +17,8 @@ pub struct NodeConfig {
     pub shards: u16,
     /// Memory all guest instances may take together, in bytes.
     pub guest_memory: usize,
-    /// Live guest instances at once, agents and functions together.
+    /// Live guest instances at once, agents and functions together. The default stays below the
+    /// usual limit of the kernel (`vm.max_map_count`): see [`eddy_wasm::Engine::shortage`].
     pub max_instances: u32,
     /// A file system for crash tests under the journal: see `EDDY_FAULT_FS` in CONTRIBUTING.md.
     pub fault_fs: Option<String>,
@@ -50,7 +51,7 @@ impl NodeConfig {
             data: data.into(),
             shards: eddy_types::limits::DEFAULT_SHARDS,
             guest_memory: 8 << 30,
-            max_instances: 4096,
+            max_instances: 10_500,
             fault_fs: None,
             redeploy_grace: eddy_types::limits::DEFAULT_GRACE,
             deploy_guest_timeout: eddy_types::limits::DEPLOY_GUEST_TIMEOUT,

@@ -33,6 +33,7 @@ mod node;
 mod recent;
 mod reply;
 mod snapshot;
+mod spares;
 mod stats;
 mod tasks;
 mod turns;

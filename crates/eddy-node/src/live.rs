@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// How many are dropped at once when room is needed.
 const EVICT: usize = 16;
+/// The most instances that are kept free of idle agents.
+const FOR_FUNCTIONS: usize = 500;
 
 /// An instance between two turns.
 pub(crate) struct Live {
@@ -49,7 +51,7 @@ impl LiveAgents {
     }
 
     pub(crate) fn put(&mut self, agent: AgentId, instance: Instance, app: Arc<App>) {
-        let memory = instance.memory_bytes();
+        let memory = instance.charged_bytes();
         self.more(memory);
         let live = Live {
             instance,
@@ -196,7 +198,7 @@ impl Inner {
     /// Instances that agents may keep: the rest is for functions and turns that start.
     fn max_live(&self) -> usize {
         let max = self.config.max_instances as usize;
-        max - max / 8
+        max - (max / 8).min(FOR_FUNCTIONS)
     }
 
     /// Drops the least recently used instances. Whether there were any.
