@@ -15,7 +15,7 @@ pub struct NodeConfig {
     pub data: PathBuf,
     /// Shards of a new data folder; an existing one keeps its number.
     pub shards: u16,
-    /// Memory all guest instances may take together, in bytes.
+    /// Memory all idle agents may take together, in bytes: see [`eddy_wasm::Instance::charged_bytes`].
     pub guest_memory: usize,
     /// Live guest instances at once, agents and functions together. The default stays below the
     /// usual limit of the kernel (`vm.max_map_count`): see [`eddy_wasm::Engine::shortage`].
@@ -227,7 +227,7 @@ pub struct NodeStats {
     pub passivations: u64,
     /// Agents with a live instance.
     pub active_agents: u64,
-    /// Memory of live agent instances, in bytes.
+    /// Memory of live agent instances, in bytes, as it counts against their limit.
     pub active_memory: u64,
     /// Messages waiting in mailboxes.
     pub waiting: u64,

@@ -292,7 +292,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_burst_of_activations_stays_within_the_memory_limit() {
-        const LIMIT: u64 = 8 << 20;
+        const LIMIT: u64 = 1 << 20;
         const BURST: usize = 64;
         let dir = tempfile::tempdir().unwrap();
         let node = node(dir.path(), usize::try_from(LIMIT).unwrap()).await;

@@ -227,14 +227,14 @@ impl Shelves {
         shelf.is_some_and(|shelf| shelf.ready.len() < shelf.wanted)
     }
 
-    /// Gives it back when there is no shelf for it any more.
+    /// Gives it back when it is not wanted any more.
     fn put(&mut self, kind: Kind, spare: Spare) -> Option<Spare> {
         match self.shelves.get_mut(&kind) {
-            Some(shelf) => {
+            Some(shelf) if shelf.ready.len() < shelf.wanted => {
                 shelf.ready.push(spare);
                 None
             }
-            None => Some(spare),
+            _ => Some(spare),
         }
     }
 

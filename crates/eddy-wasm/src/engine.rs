@@ -25,8 +25,9 @@ const FULL_RESERVATION: u64 = 4 << 30;
 const PARTS: u32 = 4;
 /// Memory of written pages that a freed slot keeps for its next user, set back to what it was at the
 /// start, in bytes. Faulting pages in anew costs several times of what copying them costs. It covers
-/// what a small JavaScript program writes.
-const KEEP_RESIDENT: usize = 512 << 10;
+/// what a small JavaScript program writes; and it is what the node does not get back when an agent
+/// goes, until the slot is used again.
+const KEEP_RESIDENT: usize = 256 << 10;
 /// The same where the kernel (before Linux 6.7) cannot tell which pages were written: then it is the
 /// lowest addresses that are kept and set back, where Rust guests have an unused stack.
 const KEEP_BLINDLY: usize = 16 << 10;

@@ -35,8 +35,10 @@ async fn a_guest_sees_its_own_environment_only() {
 async fn there_are_no_files_and_no_network() {
     const GUEST: &[u8] = include_bytes!("../../assets/files-guest.wasm");
     let code = engine().compile(GUEST).expect("it compiles");
-    let made = code.instantiate(&InstanceLimits::default(), None, &CancelToken::new());
-    let mut instance = made.await.expect("it starts");
+    let mut instance = code
+        .instantiate(&InstanceLimits::default(), None, &CancelToken::new())
+        .await
+        .expect("it starts");
     let got = ok(&mut instance, &function("files"), "null").await;
     assert_eq!(
         got,
