@@ -102,9 +102,9 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
     )
 }
 
-/// The prebuilt WebAssembly components: the JavaScript runtime and the guest of the benchmarks.
+/// The prebuilt WebAssembly components: the JavaScript runtime and the guests of tests and benchmarks.
 pub(crate) fn guests() -> Result<()> {
-    for guest in ["js-runtime", "bench-guest"] {
+    for guest in ["js-runtime", "bench-guest", "files-guest"] {
         run("bash", &[&format!("guests/{guest}/build.sh")])?;
     }
     Ok(())

@@ -15,9 +15,10 @@ pub struct NodeConfig {
     pub data: PathBuf,
     /// Shards of a new data folder; an existing one keeps its number.
     pub shards: u16,
-    /// Memory all guest instances may take together, in bytes.
+    /// Memory all idle agents may take together, in bytes: see [`eddy_wasm::Instance::charged_bytes`].
     pub guest_memory: usize,
-    /// Live guest instances at once, agents and functions together.
+    /// Live guest instances at once, agents and functions together. The default stays below the
+    /// usual limit of the kernel (`vm.max_map_count`): see [`eddy_wasm::Engine::shortage`].
     pub max_instances: u32,
     /// A file system for crash tests under the journal: see `EDDY_FAULT_FS` in CONTRIBUTING.md.
     pub fault_fs: Option<String>,
@@ -50,7 +51,7 @@ impl NodeConfig {
             data: data.into(),
             shards: eddy_types::limits::DEFAULT_SHARDS,
             guest_memory: 8 << 30,
-            max_instances: 4096,
+            max_instances: 10_500,
             fault_fs: None,
             redeploy_grace: eddy_types::limits::DEFAULT_GRACE,
             deploy_guest_timeout: eddy_types::limits::DEPLOY_GUEST_TIMEOUT,
@@ -226,7 +227,7 @@ pub struct NodeStats {
     pub passivations: u64,
     /// Agents with a live instance.
     pub active_agents: u64,
-    /// Memory of live agent instances, in bytes.
+    /// Memory of live agent instances, in bytes, as it counts against their limit.
     pub active_memory: u64,
     /// Messages waiting in mailboxes.
     pub waiting: u64,

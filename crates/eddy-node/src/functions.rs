@@ -9,6 +9,7 @@ use crate::inner::Inner;
 use crate::recent::Ran;
 use crate::reply::{Reply, lost};
 use crate::runs;
+use crate::spares;
 use crate::turns::{self, earliest, guarded, instantiate, limit_of};
 use bytes::Bytes;
 use eddy_core::{
@@ -294,7 +295,9 @@ async fn run_instance(
         let outcome = instance
             .handle(&target, start.argument.clone(), Box::new(host), &cancel)
             .await;
-        Ok((outcome?, instance.memory_bytes()))
+        let ended = (outcome?, instance.memory_bytes());
+        spares::retire(inner, app, instance);
+        Ok(ended)
     })
     .await;
     let (ran, memory) = match ran {

@@ -69,6 +69,8 @@ pub(crate) struct Inner {
     pub(crate) recent: Recent,
     pub(crate) stats: Stats,
     pub(crate) tasks: Tasks,
+    /// How many spare instances there are.
+    pub(crate) spares: Arc<AtomicUsize>,
     /// Guests that run now; the epoch is ticked only while there are some.
     pub(crate) busy: AtomicUsize,
     /// Ends the grace: running guests are aborted.

@@ -35,6 +35,7 @@ mod reply;
 mod requests;
 mod runs;
 mod snapshot;
+mod spares;
 mod stats;
 mod tasks;
 mod turns;

@@ -44,6 +44,10 @@ pub(crate) fn open(
         max_instances: config.max_instances,
         ..EngineConfig::default()
     })?;
+    if let Some(shortage) = engine.shortage() {
+        let hint = shortage.hint.as_deref().unwrap_or_default();
+        tracing::warn!(code = %shortage.code, "{} {hint}", shortage.detail);
+    }
     let store = Store::open(StoreConfig {
         shards: config.shards,
         ..StoreConfig::new(dir.join("store"))
@@ -79,6 +83,7 @@ pub(crate) fn open(
         recent: Recent::default(),
         stats: Stats::default(),
         tasks,
+        spares: Arc::default(),
         busy: AtomicUsize::new(0),
         abort: CancellationToken::new(),
         closing: CancellationToken::new(),
@@ -177,7 +182,10 @@ pub(crate) async fn tick_loop(inner: Arc<Inner>) {
 pub(crate) async fn passivate_loop(inner: Arc<Inner>) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(PASSIVATE_EVERY) => inner.passivate_idle(),
+            () = tokio::time::sleep(PASSIVATE_EVERY) => {
+                inner.passivate_idle();
+                inner.drop_idle_spares();
+            }
             () = inner.closing.cancelled() => return,
         }
     }

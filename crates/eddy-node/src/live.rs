@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// How many are dropped at once when room is needed.
 const EVICT: usize = 16;
+/// The most instances that are kept free of idle agents.
+const FOR_FUNCTIONS: usize = 500;
 
 /// An instance between two turns.
 pub(crate) struct Live {
@@ -53,7 +55,7 @@ impl LiveAgents {
     }
 
     pub(crate) fn put(&mut self, agent: AgentId, instance: Instance, app: Arc<App>) {
-        let memory = instance.memory_bytes();
+        let memory = instance.charged_bytes();
         self.more(memory);
         let live = Live {
             instance,
@@ -200,7 +202,7 @@ impl Inner {
     /// Instances that agents may keep: the rest is for functions and turns that start.
     fn max_live(&self) -> usize {
         let max = self.config.max_instances as usize;
-        max - max / 8
+        max - (max / 8).min(FOR_FUNCTIONS)
     }
 
     /// Drops the least recently used instances. Whether there were any.
@@ -295,7 +297,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_burst_of_activations_stays_within_the_memory_limit() {
-        const LIMIT: u64 = 8 << 20;
+        const LIMIT: u64 = 1 << 20;
         const BURST: usize = 64;
         let dir = tempfile::tempdir().unwrap();
         let node = node(dir.path(), usize::try_from(LIMIT).unwrap()).await;

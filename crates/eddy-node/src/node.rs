@@ -28,6 +28,12 @@ pub struct Node {
 }
 
 impl Node {
+    /// What the tests of its parts look at.
+    #[cfg(test)]
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
     /// Opens the data folder, replays what the store has not seen, loads what is deployed, and
     /// serves.
     ///

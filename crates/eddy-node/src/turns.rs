@@ -7,6 +7,7 @@ use crate::host::{AgentHost, TurnShared};
 use crate::inner::Inner;
 use crate::recent::{Ran, TurnRecord};
 use crate::runs;
+use crate::spares;
 use bytes::Bytes;
 use eddy_core::{MessageId, TurnEnd, TurnId, TurnPolicy, TurnStart};
 use eddy_types::{AgentId, EddyError, ErrorCode, MethodName, TimeoutSpec, Timestamp};
@@ -267,31 +268,35 @@ fn take_warm(
     Arc::ptr_eq(&live.app, app).then_some((name, live.instance))
 }
 
-/// A fresh instance; idle agents make room when there is none.
+/// A fresh instance: a spare, or one made now. Spares and idle agents make room when there is none.
 pub(crate) async fn instantiate(
     inner: &Arc<Inner>,
-    app: &App,
-    loaded: &Loaded,
+    app: &Arc<App>,
+    loaded: &Arc<Loaded>,
     memory: usize,
     cancel: &CancelToken,
 ) -> Result<Instance, Fault> {
+    if let Some(spare) = spares::take(inner, app, loaded, memory) {
+        return Ok(spare);
+    }
     let limits = InstanceLimits {
         memory,
         env: Some(app.env.clone()),
     };
-    let made = loaded
-        .code
-        .instantiate(&limits, loaded.program.as_ref(), cancel)
-        .await;
-    match made {
-        Err(Fault::NoRoom { .. }) if inner.make_room() => {
-            loaded
-                .code
-                .instantiate(&limits, loaded.program.as_ref(), cancel)
-                .await
-        }
-        made => made,
+    let program = loaded.program.as_ref();
+    let make = || loaded.code.instantiate(&limits, program, cancel);
+    let mut made = make().await;
+    if no_room(&made) && inner.drop_spares() {
+        made = make().await;
     }
+    if no_room(&made) && inner.make_room() {
+        made = make().await;
+    }
+    made
+}
+
+fn no_room(made: &Result<Instance, Fault>) -> bool {
+    matches!(made, Err(Fault::NoRoom { .. }))
 }
 
 /// Runs guest work under its deadline and the node's abort; `abort` may stop it, too.

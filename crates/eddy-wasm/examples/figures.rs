@@ -4,12 +4,15 @@
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
+#[path = "host/mod.rs"]
+mod host;
+
 use bytes::Bytes;
 use eddy_types::{EddyError, Name};
 use eddy_wasm::{
-    CancelToken, Code, Engine, EngineConfig, Entry, HttpRequest, Instance, InstanceLimits,
-    JsModule, JsProgram, LogLevel, PendingFuture, Target, TurnHost, Value,
+    CancelToken, Code, Engine, EngineConfig, Instance, InstanceLimits, JsModule, JsProgram, Target,
 };
+use host::Nothing;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -158,77 +161,4 @@ fn resident_kib() -> Result<usize> {
 
 fn maps() -> usize {
     fs::read_to_string("/proc/self/maps").map_or(0, |maps| maps.lines().count())
-}
-
-/// A host that has nothing: the calls measured here use none of it.
-struct Nothing;
-
-fn none<T>() -> std::result::Result<T, EddyError> {
-    Err(EddyError::internal("the benchmark's host has no effects"))
-}
-
-impl TurnHost for Nothing {
-    fn state_get(&mut self, _: &str) -> std::result::Result<Option<Value>, EddyError> {
-        none()
-    }
-    fn state_set(&mut self, _: String, _: Value) -> std::result::Result<(), EddyError> {
-        none()
-    }
-    fn state_delete(&mut self, _: &str) -> std::result::Result<bool, EddyError> {
-        none()
-    }
-    fn state_list(
-        &mut self,
-        _: &str,
-        _: Option<&str>,
-        _: usize,
-    ) -> std::result::Result<Vec<Entry>, EddyError> {
-        none()
-    }
-    fn send(&mut self, _: &str, _: &str, _: &str, _: Bytes) -> std::result::Result<(), EddyError> {
-        none()
-    }
-    fn set_timer(
-        &mut self,
-        _: &str,
-        _: u64,
-        _: &str,
-        _: Bytes,
-    ) -> std::result::Result<(), EddyError> {
-        none()
-    }
-    fn cancel_timer(&mut self, _: &str) -> std::result::Result<bool, EddyError> {
-        none()
-    }
-    fn start_call(
-        &mut self,
-        _: &str,
-        _: &str,
-        _: &str,
-        _: Bytes,
-    ) -> std::result::Result<PendingFuture, EddyError> {
-        none()
-    }
-    fn start_invoke(&mut self, _: &str, _: Bytes) -> std::result::Result<PendingFuture, EddyError> {
-        none()
-    }
-    fn start_fetch(&mut self, _: HttpRequest) -> std::result::Result<PendingFuture, EddyError> {
-        none()
-    }
-    fn start_sleep(&mut self, _: u64) -> std::result::Result<PendingFuture, EddyError> {
-        none()
-    }
-    fn invocation(&self) -> String {
-        String::new()
-    }
-    fn now(&self) -> u64 {
-        0
-    }
-    fn random(&mut self) -> u64 {
-        0
-    }
-    fn env(&self, _: &str) -> Option<String> {
-        None
-    }
-    fn log(&mut self, _: LogLevel, _: &str) {}
 }

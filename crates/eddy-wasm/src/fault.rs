@@ -87,6 +87,11 @@ impl Fault {
                 message: error.root_cause().to_string(),
             };
         }
+        if out_of_maps(error) {
+            return Self::NoRoom {
+                message: "the system gives no more memory or memory maps".to_owned(),
+            };
+        }
         if error.root_cause().to_string().contains(HOST_CALL_FUEL) {
             return Self::TooMuchAtOnce;
         }
@@ -107,6 +112,13 @@ impl Fault {
             CancelReason::Abort => Self::Aborted,
         }
     }
+}
+
+/// Whether the kernel refused memory for an instance: its memory maps are used up, most likely.
+fn out_of_maps(error: &wasmtime::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::OutOfMemory)
 }
 
 fn trap_of(error: &wasmtime::Error) -> (TrapKind, String) {

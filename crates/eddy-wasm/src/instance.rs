@@ -22,6 +22,11 @@ pub(crate) const MAX_HOST_CALL_BYTES: usize = 16 << 20;
 /// Handles of effects a guest may hold, those it forgot included.
 const MAX_HANDLES: usize = 10_000;
 
+/// The stack in linear memory that Rust's and other toolchains set aside, in bytes.
+const STACK: usize = 1 << 20;
+/// The least that an instance counts for, in bytes: about what a small Rust guest and its store take.
+const LEAST_CHARGE: usize = 64 << 10;
+
 /// What an instance may use.
 #[derive(Clone, Debug)]
 pub struct InstanceLimits {
@@ -181,6 +186,13 @@ impl Instance {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.store.data().limiter.used()
+    }
+
+    /// What an idle instance counts for, in bytes, where many share a memory limit: its linear memory
+    /// without what toolchains set aside for a stack, of which next to nothing is ever touched.
+    #[must_use]
+    pub fn charged_bytes(&self) -> usize {
+        self.memory_bytes().saturating_sub(STACK).max(LEAST_CHARGE)
     }
 
     /// The guest and its store, for the calls that are no turns.

@@ -18,6 +18,7 @@ mod imports;
 mod instance;
 mod js;
 mod limiter;
+mod maps;
 mod outcome;
 mod pending;
 mod state;

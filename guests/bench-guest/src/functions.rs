@@ -22,7 +22,6 @@ pub const NAMES: &[&str] = &[
     "env",
     "now",
     "random",
-    "files",
     "wait_for_nothing",
     "keep_pending",
     "start_many",
@@ -50,7 +49,6 @@ pub fn run(name: &str, argument: Vec<u8>) -> Result<Vec<u8>, Failure> {
         "env" => Ok(env(&parse::<String>(&argument)?)),
         "now" => Ok(to_json(&context::now())),
         "random" => Ok(to_json(&context::random())),
-        "files" => Ok(files()),
         "wait_for_nothing" => effects::wait(&[]).map(|ready| to_json(&ready)),
         "keep_pending" => parse::<Call>(&argument)?.start().map(keep),
         "start_many" => start_many(parse(&argument)?),
@@ -159,16 +157,6 @@ fn env(name: &str) -> Vec<u8> {
         "wasi": std::env::var(name).ok(),
         "count": std::env::vars().count(),
         "args": std::env::args().count(),
-    }))
-}
-
-/// What a guest can do to files and sockets: nothing, it says.
-fn files() -> Vec<u8> {
-    to_json(&json!({
-        "read": std::fs::read_dir("/").is_ok(),
-        "write": std::fs::write("/tmp/guest", "x").is_ok(),
-        "connect": std::net::TcpStream::connect("127.0.0.1:9").err().map(|e| e.kind().to_string()),
-        "listen": std::net::TcpListener::bind("127.0.0.1:0").is_ok(),
     }))
 }
 

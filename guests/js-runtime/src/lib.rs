@@ -45,7 +45,7 @@ impl javascript::Guest for Component {
     }
 
     fn load(program: Vec<u8>) -> Result<(), Failure> {
-        program::load(&program)
+        program::load(program)
     }
 }
 

@@ -14,6 +14,8 @@ use rquickjs::module::{Declared, WriteOptions};
 use rquickjs::{Array, Ctx, Error, Exception, Function, Module, Object, Persistent, Result};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::rc::Rc;
 
 const MAGIC: &[u8] = b"EDJS1";
 const CODE: &str = "invalid-source";
@@ -37,7 +39,8 @@ pub struct Method {
 /// A module before QuickJS has it.
 enum Code {
     Source(String),
-    Bytecode(Vec<u8>),
+    /// Where it lies in the program's bytes.
+    Bytecode(Range<usize>),
 }
 
 /// The program of this instance.
@@ -45,6 +48,8 @@ enum Code {
 pub struct Program {
     /// Its modules by name.
     modules: BTreeMap<String, Code>,
+    /// The bytecode, while it is read. QuickJS makes its own of it.
+    bytes: Rc<Vec<u8>>,
     /// Whether `load` succeeded.
     pub loaded: bool,
     /// By name.
@@ -90,23 +95,23 @@ pub fn compile(modules: Vec<javascript::Module>) -> std::result::Result<Vec<u8>,
 }
 
 /// Loads and evaluates a program.
-pub fn load(bytes: &[u8]) -> std::result::Result<(), Failure> {
-    web::start_clock();
+pub fn load(bytes: Vec<u8>) -> std::result::Result<(), Failure> {
     web::forget_seed();
-    let modules = parse(bytes).ok_or_else(|| {
+    let modules = parse(&bytes).ok_or_else(|| {
         failure(
             CODE,
             "the program is not bytecode of this version of the runtime: compile it again",
         )
     })?;
-    let Some(entry) = modules.first().map(|(name, _)| (*name).to_owned()) else {
+    let Some(entry) = modules.first().map(|(name, _)| name.clone()) else {
         return Err(failure(CODE, "the program has no modules"));
     };
     PROGRAM.with_borrow_mut(|program| {
-        let coded = modules
-            .iter()
-            .map(|(name, code)| ((*name).to_owned(), Code::Bytecode(code.to_vec())));
-        program.modules = coded.collect();
+        let coded = modules.into_iter();
+        program.modules = coded
+            .map(|(name, code)| (name, Code::Bytecode(code)))
+            .collect();
+        program.bytes = Rc::new(bytes);
     });
     engine::with(|ctx, hooks| {
         evaluate(ctx, hooks, &entry)?;
@@ -215,12 +220,15 @@ fn put(bytes: &mut Vec<u8>, part: &[u8]) {
     bytes.extend_from_slice(part);
 }
 
-fn parse(bytes: &[u8]) -> Option<Vec<(&str, &[u8])>> {
+/// The modules: names, and where their bytecode lies.
+fn parse(bytes: &[u8]) -> Option<Vec<(String, Range<usize>)>> {
     let mut rest = bytes.strip_prefix(MAGIC)?;
     let mut parts = Vec::new();
     while !rest.is_empty() {
-        let name = std::str::from_utf8(take(&mut rest)?).ok()?;
-        parts.push((name, take(&mut rest)?));
+        let name = std::str::from_utf8(take(&mut rest)?).ok()?.to_owned();
+        let code = take(&mut rest)?;
+        let end = bytes.len() - rest.len();
+        parts.push((name, end - code.len()..end));
     }
     Some(parts)
 }
@@ -296,16 +304,16 @@ impl Loader for Sources {
 }
 
 fn declare<'js>(ctx: &Ctx<'js>, name: &str) -> Result<Module<'js, Declared>> {
-    let code = PROGRAM.with_borrow_mut(|program| {
-        Some(match program.modules.get_mut(name)? {
-            Code::Source(source) => Code::Source(source.clone()),
-            // QuickJS keeps what it has read under its name and does not ask again.
-            Code::Bytecode(code) => Code::Bytecode(std::mem::take(code)),
+    let found = PROGRAM.with_borrow(|program| {
+        let code = program.modules.get(name)?;
+        Some(match code {
+            Code::Source(source) => (Some(source.clone()), Rc::default(), 0..0),
+            Code::Bytecode(place) => (None, program.bytes.clone(), place.clone()),
         })
     });
-    match code {
-        Some(Code::Source(source)) => Module::declare(ctx.clone(), name, source),
-        Some(Code::Bytecode(code)) => read(ctx, &code),
+    match found {
+        Some((Some(source), ..)) => Module::declare(ctx.clone(), name, source),
+        Some((None, bytes, place)) => read(ctx, &bytes[place]),
         None => Err(Exception::throw_reference(
             ctx,
             &format!("there is no module {name:?}"),

@@ -125,6 +125,8 @@ export const counter = agent({
   q_write: query(function q_write(ctx) { ctx.state.set("a", 1); }),
   // expect q_read {"x":[1]}
   q_read: query((ctx) => ctx.state.get("v")),
+  // expect a_limit ["limit must be a number of entries, 0 or more, not bigint","limit must be a number of entries, 0 or more, not string","limit must be a number of entries, 0 or more, not -1"]
+  a_limit(ctx) { return [1n, "2", -1].map((limit) => { try { ctx.state.list("", { limit }); } catch (e) { return e.message; } }); },
 });
 
 // expect encodings ["ü€😀",[195,188],"�","aGk=","hi",10,36]
@@ -152,3 +154,10 @@ export const clock = fn(() => [Date.now() > 1.7e12, Math.random() !== Math.rando
 export const tampered = fn((ctx) => { JSON.stringify = () => "x"; Reflect.apply = null; Promise.prototype.then = null; globalThis.__host = 1; return { n: 1 }; });
 // expect afterTampering {"to":"a/1.m","arg":{"q":1}}
 export const afterTampering = fn(async (ctx) => await ctx.call("a", "1", "m", { q: 1 }));
+// expect refusals ["RangeError: TextDecoder knows utf-8 only, not latin1: decode such bytes one by one, with String.fromCharCode","TypeMismatchError: getRandomValues fills arrays of integers, not Float64Array","TypeMismatchError: getRandomValues fills arrays of integers, not DataView","DataCloneError: structuredClone transfers nothing here: leave out `transfer`, and the value is copied"]
+export const refusals = fn(() => [
+  () => new TextDecoder("latin1"), () => crypto.getRandomValues(new Float64Array(1)), () => crypto.getRandomValues(new DataView(new ArrayBuffer(8))),
+  () => structuredClone({}, { transfer: [new ArrayBuffer(1)] }),
+].map((f) => { try { f(); } catch (e) { return `${e.name}: ${e.message}`; } }));
+// expect consoles null ~ info a: 1 ~ info a: 2 ~ info g ~ info   in\n  deep ~ info out ~ warn Timer "none" does not exist
+export const consoles = fn(() => { console.count("a"); console.count("a"); console.group("g"); console.log("in\ndeep"); console.groupEnd(); console.log("out"); console.timeEnd("none"); });

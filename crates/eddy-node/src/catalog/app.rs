@@ -1,6 +1,7 @@
 //! One version of an app as the node holds it: with its code, or with the reason why there is none.
 
 use crate::functions::Admission;
+use crate::spares::Spares;
 use eddy_bundle::SourceMaps;
 use eddy_types::{
     AgentId, AgentSpec, AppSpec, EddyError, Env, ErrorCode, FunctionSpec, HashMap, Key, Manifest,
@@ -48,6 +49,8 @@ pub(crate) struct App {
     client: OnceLock<reqwest::Client>,
     /// Raised when another version has taken its place, or none.
     pub(crate) replaced: CancellationToken,
+    /// Its instances made ahead.
+    pub(crate) spares: Spares,
 }
 
 impl App {
@@ -70,6 +73,7 @@ impl App {
             admissions,
             client: OnceLock::new(),
             replaced: CancellationToken::new(),
+            spares: Spares::default(),
         }
     }
 
@@ -79,6 +83,12 @@ impl App {
             trouble: Some(trouble),
             ..Self::new(spec, manifest, Env::new(), Vec::new())
         }
+    }
+
+    /// Another version takes its place, or none.
+    pub(super) fn replace(&self) {
+        self.replaced.cancel();
+        self.spares.close();
     }
 
     /// Refuses when it has no code.

@@ -58,7 +58,7 @@ impl Catalog {
             let old = found.apps.remove(name);
             found.index();
             if let Some(old) = old {
-                old.replaced.cancel();
+                old.replace();
             }
         }
         Ok(())

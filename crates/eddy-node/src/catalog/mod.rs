@@ -88,7 +88,7 @@ impl Catalog {
         let old = found.apps.insert(app.spec.name.clone(), Arc::new(app));
         found.index();
         if let Some(old) = old {
-            old.replaced.cancel();
+            old.replace();
         }
     }
 
@@ -98,6 +98,13 @@ impl Catalog {
             .get(tenant)
             .map(|found| found.apps.values().cloned().collect())
             .unwrap_or_default()
+    }
+
+    /// The apps of all tenants.
+    pub(crate) fn every_app(&self) -> Vec<Arc<App>> {
+        let tenants = self.tenants.read();
+        let apps = tenants.values().flat_map(|tenant| tenant.apps.values());
+        apps.cloned().collect()
     }
 
     pub(crate) fn app(&self, tenant: &TenantId, name: &Name) -> Option<Arc<App>> {

@@ -1,4 +1,4 @@
-//! The committed guests are what their sources make. `EDDY_RECORD=1` (guests/bench-guest/build.sh)
+//! The committed guests are what their sources make. `EDDY_RECORD=1` (the guests' build.sh)
 //! records the sources after a build.
 
 use eddy_types::Digest;
@@ -21,9 +21,9 @@ fn files_in(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The digest over names and contents, sorted by name.
-fn digest_of_sources() -> Digest {
+fn digest_of_sources(name: &str) -> Digest {
     let root = root();
-    let guest = root.join("guests/bench-guest");
+    let guest = root.join("guests").join(name);
     let mut files = vec![guest.join("Cargo.toml"), guest.join("Cargo.lock")];
     files_in(&guest.join("src"), &mut files);
     files_in(&root.join("wit"), &mut files);
@@ -89,15 +89,18 @@ fn the_javascript_runtime_is_built_from_its_sources() {
 
 #[test]
 fn assets_are_built_from_the_sources_beside_them() {
-    let recorded = root().join("crates/eddy-wasm/assets/bench-guest.sources.sha256");
-    let sources = digest_of_sources().to_string();
-    if std::env::var_os("EDDY_RECORD").is_some() {
-        fs::write(&recorded, format!("{sources}\n")).expect("assets is writable");
+    for name in ["bench-guest", "files-guest"] {
+        let recorded = format!("crates/eddy-wasm/assets/{name}.sources.sha256");
+        let recorded = root().join(recorded);
+        let sources = digest_of_sources(name).to_string();
+        if std::env::var_os("EDDY_RECORD").is_some() {
+            fs::write(&recorded, format!("{sources}\n")).expect("assets is writable");
+        }
+        let text = fs::read_to_string(&recorded).expect("the record is there");
+        assert_eq!(
+            text.trim(),
+            sources,
+            "run guests/{name}/build.sh: its sources changed"
+        );
     }
-    let text = fs::read_to_string(&recorded).expect("the record is there");
-    assert_eq!(
-        text.trim(),
-        sources,
-        "run guests/bench-guest/build.sh: its sources changed"
-    );
 }

@@ -1,6 +1,6 @@
 //! What a guest cannot reach, and where its output goes.
 
-use crate::support::{TestHost, code, function, instance, ok, ok_with};
+use crate::support::{TestHost, code, engine, function, instance, ok, ok_with};
 use eddy_types::{Env, limits};
 use eddy_wasm::{CancelToken, InstanceLimits, LogLevel};
 use std::sync::Arc;
@@ -33,7 +33,12 @@ async fn a_guest_sees_its_own_environment_only() {
 
 #[tokio::test]
 async fn there_are_no_files_and_no_network() {
-    let mut instance = instance().await;
+    const GUEST: &[u8] = include_bytes!("../../assets/files-guest.wasm");
+    let code = engine().compile(GUEST).expect("it compiles");
+    let mut instance = code
+        .instantiate(&InstanceLimits::default(), None, &CancelToken::new())
+        .await
+        .expect("it starts");
     let got = ok(&mut instance, &function("files"), "null").await;
     assert_eq!(
         got,

@@ -147,7 +147,9 @@ class State {
     check(this.#turn);
     const after = options?.after;
     const limit = options?.limit ?? 1000;
-    if (!(limit >= 0)) throw new TypeErrorCtor("limit must be a number");
+    if (typeof limit !== "number" || !(limit >= 0)) {
+      throw new TypeErrorCtor(`limit must be a number of entries, 0 or more, not ${typeof limit === "number" ? limit : typeof limit}`);
+    }
     if (after !== undefined) string(after, "after");
     return host.stateList(string(prefix, "the prefix"), after, limit > 1000 ? 1000 : limit);
   }
@@ -306,6 +308,12 @@ function definitions(exports) {
 
 // ---------------------------------------------------------------- for the runtime
 
+// What the console forgets between turns, once it has something to forget.
+let ended;
+export function atEnd(forget) {
+  ended = forget;
+}
+
 export const hooks = {
   fail,
   describe,
@@ -316,6 +324,7 @@ export const hooks = {
     settle(apply(handler, definition, [new AgentContext((current = ++turns), self), argument])),
   end: () => {
     current = 0;
+    ended?.();
   },
   unhandled: (reason) => `Unhandled rejection: ${formatOne(reason)}`,
 };

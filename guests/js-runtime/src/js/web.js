@@ -1,7 +1,7 @@
 // Globals that web programs expect: console, timers, text encoding, crypto, structuredClone,
 // AbortController. Timers live in their turn. Addresses are in url.js, requests in fetch.js.
 
-import { checkRunning, effect, format } from "eddy:core";
+import { atEnd, checkRunning, effect, format } from "eddy:core";
 
 const host = globalThis.__host;
 
@@ -11,7 +11,34 @@ export function define(name, value) {
 
 // ---------------------------------------------------------------- console
 
-const at = (level) => (...args) => host.log(level, format(args));
+// Of the running turn: how deep its groups are, its counters, its clocks.
+let depth = 0;
+let counts = new Map();
+let clocks = new Map();
+const forget = () => {
+  depth = 0;
+  counts = new Map();
+  clocks = new Map();
+  atEnd(undefined);
+};
+
+const write = (level, text) => host.log(level, depth > 0 ? text.replace(/^/gm, "  ".repeat(depth)) : text);
+const at = (level) => (...args) => write(level, format(args));
+const group = (...args) => {
+  if (args.length > 0) write(2, format(args));
+  // Deeper than this nobody reads.
+  depth = Math.min(depth + 1, 20);
+  atEnd(forget);
+};
+function sinceTime(label, end, args) {
+  const name = String(label);
+  const started = clocks.get(name);
+  if (started === undefined) return write(3, `Timer "${name}" does not exist`);
+  if (end) clocks.delete(name);
+  const took = `${name}: ${(host.performanceNow() - started).toFixed(3)} ms`;
+  write(2, args.length > 0 ? `${took} ${format(args)}` : took);
+}
+
 define("console", {
   trace: at(0),
   debug: at(1),
@@ -22,8 +49,29 @@ define("console", {
   warn: at(3),
   error: at(4),
   assert: (condition, ...args) => {
-    if (!condition) host.log(4, `Assertion failed: ${format(args)}`);
+    if (!condition) write(4, `Assertion failed: ${format(args)}`);
   },
+  group,
+  groupCollapsed: group,
+  groupEnd: () => {
+    depth = Math.max(depth - 1, 0);
+  },
+  count: (label = "default") => {
+    const name = String(label);
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+    atEnd(forget);
+    write(2, `${name}: ${counts.get(name)}`);
+  },
+  countReset: (label = "default") => {
+    counts.delete(String(label));
+  },
+  time: (label = "default") => {
+    if (clocks.has(String(label))) return write(3, `Timer "${label}" already exists`);
+    clocks.set(String(label), host.performanceNow());
+    atEnd(forget);
+  },
+  timeLog: (label = "default", ...args) => sinceTime(label, false, args),
+  timeEnd: (label = "default") => sinceTime(label, true, []),
 });
 
 // ---------------------------------------------------------------- timers
@@ -75,7 +123,7 @@ class TextDecoder {
   constructor(label = "utf-8", options = {}) {
     const name = String(label).trim().toLowerCase();
     if (name !== "utf-8" && name !== "utf8" && name !== "unicode-1-1-utf-8") {
-      throw new RangeError(`TextDecoder knows utf-8 only, not ${label}`);
+      throw new RangeError(`TextDecoder knows utf-8 only, not ${name}: decode such bytes one by one, with String.fromCharCode`);
     }
     this.#fatal = Boolean(options.fatal);
     this.#ignoreBom = Boolean(options.ignoreBOM);
@@ -109,9 +157,13 @@ class TextDecoder {
 define("TextEncoder", TextEncoder);
 define("TextDecoder", TextDecoder);
 
+const isIntegers = (array) => !array[Symbol.toStringTag].startsWith("Float");
 define("crypto", {
   getRandomValues(array) {
     if (!ArrayBuffer.isView(array)) throw new TypeError("getRandomValues takes a typed array");
+    if (array instanceof DataView || !isIntegers(array)) {
+      throw new DOMException(`getRandomValues fills arrays of integers, not ${array[Symbol.toStringTag]}`, "TypeMismatchError");
+    }
     if (array.byteLength > 65536) throw new DOMException("at most 65536 bytes at a time", "QuotaExceededError");
     new Uint8Array(array.buffer, array.byteOffset, array.byteLength).set(host.randomBytes(array.byteLength));
     return array;
@@ -181,7 +233,12 @@ function emptyCopy(value, seen) {
   }
   return {};
 }
-define("structuredClone", (value) => clone(value, new Map()));
+define("structuredClone", (value, options = undefined) => {
+  if (options?.transfer?.length > 0) {
+    throw new DOMException("structuredClone transfers nothing here: leave out `transfer`, and the value is copied", "DataCloneError");
+  }
+  return clone(value, new Map());
+});
 
 // ---------------------------------------------------------------- aborting
 
