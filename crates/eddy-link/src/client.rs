@@ -430,6 +430,9 @@ impl Drop for Exchange<'_> {
                 state.out.frame(Kind::Window, stream, &Window { credit });
             }
             self.shared.flush(state);
+        } else if state.draining && state.role.is_idle() {
+            drop(state);
+            self.shared.driver.wake();
         }
     }
 }

@@ -122,9 +122,12 @@ impl<R: Role> Driver<R> {
             match read {
                 Ok(_) => self.heard = true,
                 Err(why) => {
+                    let whole = self.buffer.is_empty() && !self.preface;
                     self.end_with(|state, events| {
+                        let orderly = whole && state.is_idle();
+                        let end = if orderly { stopping() } else { lost(&why) };
                         state.out.clear();
-                        state.end(lost(&why), events);
+                        state.end(end, events);
                     });
                     return Poll::Ready(());
                 }
@@ -375,11 +378,7 @@ impl<R: Role> Driver<R> {
         if let Some(error) = state.broken.clone() {
             state.end(error, &mut self.events);
         }
-        let drained = state.draining
-            && state.role.is_idle()
-            && state.receiving.len() == 0
-            && state.out.buffered() == 0;
-        if drained {
+        if state.draining && state.is_idle() {
             state.end(stopping(), &mut self.events);
         }
         let over = state.ended.is_some();

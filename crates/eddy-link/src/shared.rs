@@ -198,6 +198,11 @@ impl<R: Role> State<R> {
         self.ended = Some(error);
     }
 
+    /// Nothing is open, half received or half sent.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.role.is_idle() && self.receiving.len() == 0 && self.out.buffered() == 0
+    }
+
     /// Says why, and ends.
     pub(crate) fn refuse(&mut self, error: EddyError, events: &mut Vec<R::Event>) {
         if self.ended.is_none() {
