@@ -3,7 +3,7 @@
 use crate::driver::{Driver, head};
 use crate::flow::owned;
 use crate::frame::{Frame, Kind, flags, violation};
-use crate::message::{RequestHead, ResponseHead, Window};
+use crate::message::{RequestHead, ResponseHead};
 use crate::request::{Failure, Fate, MAX_RESPONSE_BYTES, Reply, Request, outcome};
 use crate::settings::{Config, Settings};
 use crate::shared::{Role, Shared, State, lost};
@@ -18,7 +18,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
+use tokio::time::Instant;
 
 /// Asks over one connection. Cheap to clone; the connection ends, after its last answer, when the
 /// last clone is dropped.
@@ -42,6 +43,7 @@ pub fn open(transport: impl Into<Transport>, config: &Config) -> (Link, Linking)
         permits: permits.clone(),
         refused: None,
         greeting: Vec::new(),
+        alarm: None,
     };
     let driver = Driver::new(transport.into(), role, (), config.clone());
     let shared = driver.shared().clone();
@@ -76,31 +78,34 @@ impl Link {
     /// [`Fate`] says whether the request may have taken effect.
     pub async fn request(&self, request: Request) -> Result<Reply, Failure> {
         check(&request)?;
-        let Some(timeout) = request.timeout else {
-            return self.exchange(request).await;
-        };
-        match tokio::time::timeout(timeout, self.exchange(request)).await {
-            Ok(result) => result,
-            Err(_) => Err(Failure::new(late(timeout), Fate::Unknown)),
-        }
-    }
-
-    async fn exchange(&self, request: Request) -> Result<Reply, Failure> {
+        let deadline = request.timeout.and_then(Deadline::after);
         let permit = match self.0.permits.try_acquire() {
             Ok(permit) => permit,
-            Err(_) => match self.0.permits.acquire().await {
-                Ok(permit) => permit,
-                Err(_) => return Err(self.gone()),
-            },
+            Err(TryAcquireError::NoPermits) => self.turn(deadline).await?,
+            Err(TryAcquireError::Closed) => return Err(self.gone()),
         };
         let exchange = Exchange {
             shared: &self.0.shared,
             request: Some(request),
+            deadline,
             stream: 0,
         };
         let result = exchange.await;
         drop(permit);
         result
+    }
+
+    /// Waits until one of the open requests has ended.
+    async fn turn(&self, deadline: Option<Deadline>) -> Result<SemaphorePermit<'_>, Failure> {
+        let turn = self.0.permits.acquire();
+        let turn = match deadline {
+            None => turn.await,
+            Some(deadline) => match tokio::time::timeout_at(deadline.at, turn).await {
+                Ok(turn) => turn,
+                Err(_) => return Err(Failure::new(deadline.exceeded(), Fate::NotStarted)),
+            },
+        };
+        turn.map_err(|_| self.gone())
     }
 
     /// Waits until the other side has said who it is; the name of its program.
@@ -161,10 +166,26 @@ fn check(request: &Request) -> Result<(), Failure> {
     Err(Failure::new(error, Fate::NotStarted))
 }
 
-fn late(timeout: Duration) -> EddyError {
-    let detail = format!("no answer came within {timeout:?}");
-    EddyError::new(ErrorCode::DeadlineExceeded, detail)
-        .hint("The request may still have taken effect. With an idempotency key a repeat is safe.")
+/// When a request is given up, and how long that was from its beginning.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    at: Instant,
+    timeout: Duration,
+}
+
+impl Deadline {
+    /// None when it is further away than the clock goes.
+    fn after(timeout: Duration) -> Option<Self> {
+        let at = Instant::now().checked_add(timeout)?;
+        Some(Self { at, timeout })
+    }
+
+    fn exceeded(self) -> EddyError {
+        let detail = format!("no answer came within {:?}", self.timeout);
+        EddyError::new(ErrorCode::DeadlineExceeded, detail).hint(
+            "The request may still have taken effect. With an idempotency key a repeat is safe.",
+        )
+    }
 }
 
 fn not_started(state: &State<ClientRole>) -> Failure {
@@ -177,9 +198,16 @@ fn not_started(state: &State<ClientRole>) -> Failure {
 
 /// Where an answer is awaited.
 enum Slot {
-    /// The position of the request in the bytes sent, and who waits.
-    Waiting(u64, Waker),
+    Waiting(Waiting),
     Done(Box<Result<Reply, Failure>>),
+}
+
+/// Who waits for an answer.
+struct Waiting {
+    /// Where the request begins in the bytes sent.
+    position: u64,
+    deadline: Option<Deadline>,
+    waker: Waker,
 }
 
 pub(crate) struct ClientRole {
@@ -189,17 +217,20 @@ pub(crate) struct ClientRole {
     /// The other side takes no new streams, and why.
     refused: Option<EddyError>,
     greeting: Vec<Waker>,
+    /// When the driver looks for requests that are too late: one timer for all of them, because
+    /// setting one for each costs more than the rest of the request.
+    alarm: Option<Instant>,
 }
 
 impl ClientRole {
     /// The answer to a stream is there, if anybody waits for it.
     fn complete(&mut self, stream: u64, result: Result<Reply, Failure>, events: &mut Vec<Waker>) {
         if let Some(slot) = self.slots.get_mut(&stream)
-            && let Slot::Waiting(..) = slot
+            && let Slot::Waiting(_) = slot
         {
             let slot = std::mem::replace(slot, Slot::Done(Box::new(result)));
-            if let Slot::Waiting(_, waker) = slot {
-                events.push(waker);
+            if let Slot::Waiting(waiting) = slot {
+                events.push(waiting.waker);
             }
         }
     }
@@ -273,10 +304,10 @@ impl Role for ClientRole {
     fn ended(state: &mut State<Self>, error: &EddyError, events: &mut Vec<Waker>) {
         let streams: Vec<u64> = state.role.slots.keys().copied().collect();
         for stream in streams {
-            let Some(Slot::Waiting(position, _)) = state.role.slots.get(&stream) else {
+            let Some(Slot::Waiting(waiting)) = state.role.slots.get(&stream) else {
                 continue;
             };
-            let fate = if state.out.is_unsent(stream, *position) {
+            let fate = if state.out.is_unsent(stream, waiting.position) {
                 Fate::NotStarted
             } else {
                 Fate::Unknown
@@ -286,6 +317,32 @@ impl Role for ClientRole {
         }
         state.role.permits.close();
         events.append(&mut state.role.greeting);
+    }
+
+    fn alarm(&self) -> Option<Instant> {
+        self.alarm
+    }
+
+    fn expire(state: &mut State<Self>, now: Instant, events: &mut Vec<Waker>) {
+        let (mut late, mut next): (Vec<_>, Option<Instant>) = (Vec::new(), None);
+        for (stream, slot) in &state.role.slots {
+            match slot {
+                Slot::Waiting(waiting) => match waiting.deadline {
+                    Some(deadline) if deadline.at <= now => late.push((*stream, deadline)),
+                    Some(deadline) => {
+                        next = Some(next.map_or(deadline.at, |at| at.min(deadline.at)))
+                    }
+                    None => {}
+                },
+                Slot::Done(_) => {}
+            }
+        }
+        state.role.alarm = next;
+        for (stream, deadline) in late {
+            give_up(state, stream);
+            let failure = Failure::new(deadline.exceeded(), Fate::Unknown);
+            state.role.complete(stream, Err(failure), events);
+        }
     }
 
     fn is_idle(&self) -> bool {
@@ -314,7 +371,7 @@ fn answered(
         )));
     }
     let answer: ResponseHead = head(&frame)?;
-    if !matches!(state.role.slots.get(&stream), Some(Slot::Waiting(..))) {
+    if !matches!(state.role.slots.get(&stream), Some(Slot::Waiting(_))) {
         // Cancelled before the answer came.
         return Ok(());
     }
@@ -352,10 +409,19 @@ fn finish(
     Ok(())
 }
 
+/// Tells the server that nobody waits for an answer, and forgets what there is of both sides.
+fn give_up(state: &mut State<ClientRole>, stream: u64) {
+    state.receiving.remove(stream);
+    state.out.forget(stream);
+    state.out.frame(Kind::Cancel, stream, &());
+    state.send_credit();
+}
+
 /// One request under way.
 struct Exchange<'a> {
     shared: &'a Arc<Shared<ClientRole>>,
     request: Option<Request>,
+    deadline: Option<Deadline>,
     /// 0 before it was sent and after it was answered.
     stream: u64,
 }
@@ -371,14 +437,26 @@ impl Exchange<'_> {
         let stream = state.role.next;
         state.role.next += 1;
         self.stream = stream;
-        let slot = Slot::Waiting(state.out.position(), waker);
-        state.role.slots.insert(stream, slot);
+        let waiting = Waiting {
+            position: state.out.position(),
+            deadline: self.deadline,
+            waker,
+        };
+        state.role.slots.insert(stream, Slot::Waiting(waiting));
         let head = |body_bytes| {
             head.body_bytes = body_bytes;
             head
         };
         state.out.message(Kind::Request, 0, stream, body, head);
+        let at = self.deadline.map(|deadline| deadline.at);
+        let sooner = at.filter(|at| state.role.alarm.is_none_or(|alarm| *at < alarm));
+        if sooner.is_some() {
+            state.role.alarm = sooner;
+        }
         self.shared.flush(state);
+        if sooner.is_some() {
+            self.shared.driver.wake();
+        }
         Ok(())
     }
 }
@@ -395,8 +473,8 @@ impl Future for Exchange<'_> {
         }
         let stream = self.stream;
         let mut state = self.shared.state.lock();
-        if let Some(Slot::Waiting(_, waker)) = state.role.slots.get_mut(&stream) {
-            waker.clone_from(cx.waker());
+        if let Some(Slot::Waiting(waiting)) = state.role.slots.get_mut(&stream) {
+            waiting.waker.clone_from(cx.waker());
             return Poll::Pending;
         }
         let slot = state.role.slots.remove(&stream);
@@ -421,14 +499,8 @@ impl Drop for Exchange<'_> {
         let stream = self.stream;
         let mut state = self.shared.state.lock();
         let slot = state.role.slots.remove(&stream);
-        if matches!(slot, Some(Slot::Waiting(..))) && state.ended.is_none() {
-            state.receiving.remove(stream);
-            state.out.forget(stream);
-            state.out.frame(Kind::Cancel, stream, &());
-            let credit = std::mem::take(&mut state.receiving.credit);
-            for (stream, credit) in credit {
-                state.out.frame(Kind::Window, stream, &Window { credit });
-            }
+        if matches!(slot, Some(Slot::Waiting(_))) && state.ended.is_none() {
+            give_up(&mut state, stream);
             self.shared.flush(state);
         } else if state.draining && state.role.is_idle() {
             drop(state);

@@ -20,7 +20,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// First size of the read buffer; it doubles while reads fill it.
 const READ_BYTES: usize = 8 << 10;
@@ -52,6 +52,9 @@ pub(crate) struct Driver<R: Role> {
     decoder: Decoder,
     events: Vec<R::Event>,
     timer: Pin<Box<Sleep>>,
+    /// Set for the alarm of the role.
+    alarm: Pin<Box<Sleep>>,
+    alarm_at: Option<Instant>,
     phase: Phase,
     preface: bool,
     /// The last batch woke several users; what they send is gathered.
@@ -92,6 +95,8 @@ impl<R: Role> Driver<R> {
             decoder: Decoder::new(settings.max_frame_bytes),
             events: Vec::new(),
             timer: Box::pin(tokio::time::sleep(hello_timeout)),
+            alarm: Box::pin(tokio::time::sleep(hello_timeout)),
+            alarm_at: None,
             phase: Phase::Open,
             preface: R::AWAITS_PREFACE,
             gathering: true,
@@ -170,12 +175,7 @@ impl<R: Role> Driver<R> {
         if let Err(error) = self.frames(&mut state) {
             state.refuse(error, &mut self.events);
         }
-        let credit = std::mem::take(&mut state.receiving.credit);
-        for (stream, credit) in &credit {
-            state
-                .out
-                .frame(Kind::Window, *stream, &Window { credit: *credit });
-        }
+        state.send_credit();
         let gather = R::GATHERS && self.events.len() > 1 && state.ended.is_none();
         if self.events.is_empty() {
             self.uncork(state);
@@ -277,6 +277,32 @@ impl<R: Role> Driver<R> {
         Poll::Pending
     }
 
+    /// Looks for what is too late, and when to look again.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) {
+        loop {
+            let at = self.shared.state.lock().role.alarm();
+            let Some(at) = at else {
+                self.alarm_at = None;
+                return;
+            };
+            if self.alarm_at != Some(at) {
+                self.alarm_at = Some(at);
+                self.alarm.as_mut().reset(at);
+            }
+            if self.alarm.as_mut().poll(cx).is_pending() {
+                return;
+            }
+            self.alarm_at = None;
+            let shared = self.shared.clone();
+            let mut state = shared.state.lock();
+            R::expire(&mut state, Instant::now(), &mut self.events);
+            shared.flush(state);
+            for event in self.events.drain(..) {
+                R::act(&shared, event);
+            }
+        }
+    }
+
     /// Every half of `keepalive`, and once at the time-out of the HELLO.
     fn tick(&mut self) {
         let shared = self.shared.clone();
@@ -325,18 +351,21 @@ impl<R: Role> Driver<R> {
         };
         loop {
             let mut state = shared.state.lock();
-            if state.broken.is_some() || !(state.blocked || state.out.has_bytes()) {
+            if state.broken.is_some() {
                 return Poll::Ready(());
             }
-            if !state.blocked {
-                // Somebody else writes.
+            if state.blocked {
+                drop(state);
+                // An error shows itself in the write.
+                let _ = ready!(socket.as_ref().poll_write_ready(cx));
+                state = shared.state.lock();
+                state.blocked = false;
+            } else if state.writing || state.corked {
+                // Who writes looks again when he is done; the cork is this task's own.
                 return Poll::Pending;
+            } else if !state.out.has_bytes() {
+                return Poll::Ready(());
             }
-            drop(state);
-            // An error shows itself in the write.
-            let _ = ready!(socket.as_ref().poll_write_ready(cx));
-            let mut state = shared.state.lock();
-            state.blocked = false;
             shared.flush(state);
         }
     }
@@ -421,6 +450,7 @@ impl<R: Role> Future for Driver<R> {
         }
         if this.phase == Phase::Open {
             let timer = this.poll_timer(cx);
+            this.poll_alarm(cx);
             let _ = this.poll_reading(cx);
             let _ = this.poll_writing(cx);
             this.check_end();
