@@ -81,7 +81,12 @@ impl Future for Exchange<'_> {
         let stream = self.stream;
         let mut state = self.shared.state.lock();
         if let Some(Slot::Waiting(waiting)) = state.role.slots.get_mut(&stream) {
-            waiting.waker.clone_from(cx.waker());
+            if !waiting.waker.will_wake(cx.waker()) {
+                let old = std::mem::replace(&mut waiting.waker, cx.waker().clone());
+                drop(state);
+                // May end a task of its user, who may come back here.
+                drop(old);
+            }
             return Poll::Pending;
         }
         let slot = state.role.slots.remove(&stream);
@@ -104,8 +109,10 @@ impl Drop for Exchange<'_> {
             return;
         }
         let stream = self.stream;
+        // Dropped after the lock was released: a waker may end a task of its user.
+        let slot;
         let mut state = self.shared.state.lock();
-        let slot = state.role.slots.remove(&stream);
+        slot = state.role.slots.remove(&stream);
         if matches!(slot, Some(Slot::Waiting(_))) && state.ended.is_none() {
             give_up(&mut state, stream);
             self.shared.flush(state);

@@ -119,9 +119,12 @@ impl<H: Handler> Connection for Shared<ServerRole<H>> {
             Ok(body) => (flags::ERROR, error_body(&too_large("result", body.len()))),
             Err(error) => (flags::ERROR, error_body(&error)),
         };
+        // What its user gave it is dropped after the lock was released.
+        let calls;
         let mut state = self.state.lock();
         state.role.live -= 1;
-        if state.role.streams.remove(&stream).is_some() {
+        calls = state.role.streams.remove(&stream);
+        if calls.is_some() {
             respond(&mut state, stream, flag, invocation, body);
         }
         if state.role.live >= CROWD && !state.corked {
