@@ -1,6 +1,7 @@
 //! What the link costs beside raw TCP: one caller and many, over loopback, two runtimes.
 //!
-//! `cargo run --release -p eddy-link --example echo [SECONDS]`
+//! `cargo run --release -p eddy-link --example echo [SECONDS [ONLY]]`
+//! where ONLY is a part of the names to be measured, such as `1 callers`.
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
 use bytes::Bytes;
@@ -52,11 +53,21 @@ fn report(name: &str, mut times: Vec<u32>, took: Duration) {
         f64::from(times[index.min(times.len() - 1)]) / 1000.0
     };
     println!(
-        "{name:<34} {:>8.0}/s  p50 {:>7.1} us  p99 {:>7.1} us",
+        "{name:<40} {:>8.0}/s  p10 {:>6.1}  p50 {:>6.1}  p99 {:>7.1} us",
         times.len() as f64 / took.as_secs_f64(),
+        at(0.1),
         at(0.5),
         at(0.99)
     );
+}
+
+fn name_of_raw(threads: usize) -> String {
+    format!("raw TCP, {threads} threads")
+}
+
+fn name_of_link(threads: usize, callers: usize, spawns: bool) -> String {
+    let how = if spawns { "a task each" } else { "inline" };
+    format!("link, {threads} threads, {callers} callers, {how}")
 }
 
 fn nanos(since: Instant) -> u32 {
@@ -139,8 +150,7 @@ fn link(threads: usize, callers: usize, spawns: bool, lasts: Duration) -> io::Re
         for task in tasks {
             times.append(&mut task.await?);
         }
-        let how = if spawns { "a task each" } else { "inline" };
-        let name = format!("link, {threads} threads, {callers} callers, {how}");
+        let name = name_of_link(threads, callers, spawns);
         report(&name, times, begin.elapsed());
         io::Result::Ok(())
     };
@@ -173,12 +183,16 @@ async fn caller(link: &eddy_link::Link, begin: Instant, lasts: Duration) -> Vec<
 fn main() -> io::Result<()> {
     let seconds = std::env::args().nth(1).and_then(|text| text.parse().ok());
     let lasts = Duration::from_secs_f64(seconds.unwrap_or(2.0));
+    let only = std::env::args().nth(2).unwrap_or_default();
     for threads in [0, 2] {
-        raw(threads, lasts)?;
-        link(threads, 1, false, lasts)?;
-        link(threads, 1, true, lasts)?;
-        link(threads, 32, false, lasts)?;
-        link(threads, 32, true, lasts)?;
+        if name_of_raw(threads).contains(&only) {
+            raw(threads, lasts)?;
+        }
+        for (callers, spawns) in [(1, false), (1, true), (32, false), (32, true)] {
+            if name_of_link(threads, callers, spawns).contains(&only) {
+                link(threads, callers, spawns, lasts)?;
+            }
+        }
     }
     Ok(())
 }

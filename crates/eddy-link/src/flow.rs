@@ -186,6 +186,8 @@ impl<H> Receiving<H> {
         let partial = self.partial.remove(&stream)?;
         if partial.admitted {
             self.admitted -= partial.total;
+        } else {
+            self.waiting.retain(|waiting| *waiting != stream);
         }
         self.admit();
         Some((partial.head, partial.body.freeze()))

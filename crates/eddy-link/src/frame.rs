@@ -187,11 +187,13 @@ impl Decoder {
         }))
     }
 
-    /// How many bytes the frame at the front of `bytes` lacks; none when its header does.
+    /// How many bytes the frame at the front of `bytes` lacks; none when its header does. At most
+    /// what a frame within the limit can lack.
     #[must_use]
     pub fn missing(&self, bytes: &[u8]) -> Option<usize> {
         let header = Header::read(bytes)?;
-        Some((HEADER_BYTES + header.length as usize).saturating_sub(bytes.len()))
+        let length = (header.length as usize).min(self.max_frame);
+        Some((HEADER_BYTES + length).saturating_sub(bytes.len()))
     }
 
     fn check(&self, header: &Header) -> Result<Option<Kind>, EddyError> {

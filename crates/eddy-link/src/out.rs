@@ -151,6 +151,9 @@ impl Out {
     pub(crate) fn forget(&mut self, stream: u64) {
         if let Some(waiting) = self.bodies.remove(&stream) {
             self.waiting_bytes -= waiting.rest.len();
+            if waiting.ready {
+                self.ready.retain(|ready| *ready != stream);
+            }
         }
     }
 

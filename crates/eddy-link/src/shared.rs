@@ -8,7 +8,7 @@
 
 use crate::flow::Receiving;
 use crate::frame::{Frame, Kind};
-use crate::message::{Goaway, Hello};
+use crate::message::{Goaway, Hello, Window};
 use crate::out::{Out, goaway};
 use crate::settings::{Config, Settings};
 use eddy_types::{EddyError, ErrorCode};
@@ -18,6 +18,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// Writes that one thread does for others before it leaves the rest to the driver.
 const ROUNDS: usize = 4;
@@ -51,6 +52,10 @@ pub(crate) trait Role: Send + Sized + 'static {
     fn stalled(state: &mut State<Self>, stream: u64, events: &mut Vec<Self::Event>);
     /// The connection ended, because of `error`.
     fn ended(state: &mut State<Self>, error: &EddyError, events: &mut Vec<Self::Event>);
+    /// When [`Self::expire`] is to be called.
+    fn alarm(&self) -> Option<Instant>;
+    /// It is time to look for what is too late. Sets the next alarm.
+    fn expire(state: &mut State<Self>, now: Instant, events: &mut Vec<Self::Event>);
     /// Nothing is open.
     fn is_idle(&self) -> bool;
     /// The last stream that was accepted.
@@ -71,7 +76,7 @@ pub(crate) struct State<R: Role> {
     /// Frames are only gathered; the driver writes at the end of its batch.
     pub(crate) corked: bool,
     /// Somebody writes, without the lock.
-    writing: bool,
+    pub(crate) writing: bool,
     /// The socket was full; the driver waits for it.
     pub(crate) blocked: bool,
     /// Writing failed; the driver ends the connection.
@@ -141,17 +146,6 @@ impl<R: Role> Shared<R> {
         self.direct.as_ref()
     }
 
-    /// Has what is in the buffer written by the driver, soon: more is about to come.
-    pub(crate) fn flush_soon(&self, mut state: MutexGuard<'_, State<R>>) {
-        if state.corked || state.writing || state.blocked || state.broken.is_some() {
-            return;
-        }
-        // It takes this for a socket that was full, finds that it is not, and writes.
-        state.blocked = true;
-        drop(state);
-        self.driver.wake();
-    }
-
     /// Has what is in the buffer written, by this thread if nothing speaks against it.
     pub(crate) fn flush(&self, mut state: MutexGuard<'_, State<R>>) {
         if state.corked || state.writing || state.blocked || state.broken.is_some() {
@@ -211,6 +205,18 @@ impl<R: Role> State<R> {
         }
         R::ended(self, &error, events);
         self.ended = Some(error);
+    }
+
+    /// Puts the credit that is due into the buffer.
+    pub(crate) fn send_credit(&mut self) {
+        for (stream, credit) in self.receiving.credit.drain(..) {
+            self.out.frame(Kind::Window, stream, &Window { credit });
+        }
+    }
+
+    /// Nothing is open, half received or half sent.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.role.is_idle() && self.receiving.len() == 0 && self.out.buffered() == 0
     }
 
     /// Says why, and ends.

@@ -2,7 +2,10 @@
 #![allow(clippy::disallowed_methods, reason = "a test starts tasks of its own")]
 
 mod basic;
+mod codec;
 mod ends;
 mod flow;
 mod hostile;
 mod support;
+mod tls;
+mod wire;

@@ -1,26 +1,27 @@
 //! The future that keeps a connection going: reads, decodes, hands over, keeps time, and writes
 //! what its users could not. One per connection; it spawns nothing.
 
-use crate::frame::{Decoder, Frame, HEADER_BYTES, Kind, PREFACE, violation};
+mod io;
+mod time;
+
+use self::io::Io;
+use crate::frame::{Decoder, Frame, Kind, PREFACE, violation};
 use crate::message::{Goaway, Hello, Ping, Window};
 use crate::settings::Config;
 use crate::shared::{Role, Shared, State, lost};
-use crate::transport::{ByteStream, Inner, Transport};
+use crate::transport::{Inner, Transport};
 use bytes::{Buf as _, BytesMut};
 use eddy_types::{EddyError, ErrorCode};
 use parking_lot::MutexGuard;
 use prost::Message;
 use socket2::SockRef;
 use std::future::Future;
-use std::io;
 use std::net::Shutdown;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
-use tokio::net::tcp::OwnedReadHalf;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// First size of the read buffer; it doubles while reads fill it.
 const READ_BYTES: usize = 8 << 10;
@@ -28,11 +29,6 @@ const READ_BYTES: usize = 8 << 10;
 const MAX_READ_BYTES: usize = 64 << 10;
 /// How long a side that ended the connection still takes bytes, so that its last word arrives.
 const LINGER: Duration = Duration::from_secs(1);
-
-enum Io {
-    Tcp(OwnedReadHalf),
-    Other(Box<dyn ByteStream>),
-}
 
 /// Where a connection stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,6 +48,9 @@ pub(crate) struct Driver<R: Role> {
     decoder: Decoder,
     events: Vec<R::Event>,
     timer: Pin<Box<Sleep>>,
+    /// Set for the alarm of the role.
+    alarm: Pin<Box<Sleep>>,
+    alarm_at: Option<Instant>,
     phase: Phase,
     preface: bool,
     /// The last batch woke several users; what they send is gathered.
@@ -92,6 +91,8 @@ impl<R: Role> Driver<R> {
             decoder: Decoder::new(settings.max_frame_bytes),
             events: Vec::new(),
             timer: Box::pin(tokio::time::sleep(hello_timeout)),
+            alarm: Box::pin(tokio::time::sleep(hello_timeout)),
+            alarm_at: None,
             phase: Phase::Open,
             preface: R::AWAITS_PREFACE,
             gathering: true,
@@ -122,9 +123,12 @@ impl<R: Role> Driver<R> {
             match read {
                 Ok(_) => self.heard = true,
                 Err(why) => {
+                    let whole = self.buffer.is_empty() && !self.preface;
                     self.end_with(|state, events| {
+                        let orderly = whole && state.is_idle();
+                        let end = if orderly { stopping() } else { lost(&why) };
                         state.out.clear();
-                        state.end(lost(&why), events);
+                        state.end(end, events);
                     });
                     return Poll::Ready(());
                 }
@@ -141,24 +145,6 @@ impl<R: Role> Driver<R> {
         }
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let missing = self.decoder.missing(&self.buffer).unwrap_or(HEADER_BYTES);
-        let wanted = missing.max(self.read_bytes);
-        if self.buffer.capacity() - self.buffer.len() < missing.max(wanted / 2) {
-            self.buffer.reserve(wanted);
-        }
-        let room = self.buffer.capacity() - self.buffer.len();
-        let buffer = &mut self.buffer;
-        let read = match &mut self.io {
-            Io::Tcp(read) => ready!(pin!(read.read_buf(buffer)).poll(cx)),
-            Io::Other(stream) => ready!(pin!(stream.read_buf(buffer)).poll(cx)),
-        };
-        if matches!(read, Ok(n) if n == room) {
-            self.read_bytes = (self.read_bytes * 2).min(MAX_READ_BYTES);
-        }
-        Poll::Ready(read)
-    }
-
     /// Handles all whole frames in the buffer; true when the writing should wait for others.
     fn batch(&mut self) -> bool {
         let shared = self.shared.clone();
@@ -167,12 +153,7 @@ impl<R: Role> Driver<R> {
         if let Err(error) = self.frames(&mut state) {
             state.refuse(error, &mut self.events);
         }
-        let credit = std::mem::take(&mut state.receiving.credit);
-        for (stream, credit) in &credit {
-            state
-                .out
-                .frame(Kind::Window, *stream, &Window { credit: *credit });
-        }
+        state.send_credit();
         let gather = R::GATHERS && self.events.len() > 1 && state.ended.is_none();
         if self.events.is_empty() {
             self.uncork(state);
@@ -260,112 +241,6 @@ impl<R: Role> Driver<R> {
         }
     }
 
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.timer.as_mut().poll(cx).is_ready() {
-            if self.phase != Phase::Open {
-                return Poll::Ready(());
-            }
-            let period = self.shared.config.keepalive / 2;
-            self.timer.set(tokio::time::sleep(period));
-            self.tick();
-        }
-        Poll::Pending
-    }
-
-    /// Every half of `keepalive`, and once at the time-out of the HELLO.
-    fn tick(&mut self) {
-        let shared = self.shared.clone();
-        let mut state = shared.state.lock();
-        if state.hello.is_none() {
-            let late = violation("the other side did not say HELLO in time");
-            state.refuse(late, &mut self.events);
-        }
-        self.silent = if std::mem::take(&mut self.heard) {
-            0
-        } else {
-            self.silent + 1
-        };
-        let waits = state.out.buffered() > 0 && !std::mem::take(&mut state.progress);
-        self.stuck = if waits { self.stuck + 1 } else { 0 };
-        if self.silent > 2 || self.stuck > 2 {
-            state.end(lost("the other side is silent"), &mut self.events);
-        } else if self.silent == 2 {
-            state.out.frame(Kind::Ping, 0, &Ping { id: 1 });
-        } else if self.silent == 1 && self.buffer.is_empty() {
-            self.buffer = BytesMut::new();
-            self.read_bytes = READ_BYTES;
-            state.out.shrink();
-        }
-        for stream in state.receiving.stalled() {
-            R::stalled(&mut state, stream, &mut self.events);
-        }
-        shared.flush(state);
-        for event in self.events.drain(..) {
-            R::act(&shared, event);
-        }
-    }
-
-    /// Writes what the users could not. Ready when nothing is left, or nothing can be.
-    fn poll_writing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.io {
-            Io::Tcp(_) => self.poll_socket(cx),
-            Io::Other(_) => self.poll_stream(cx),
-        }
-    }
-
-    fn poll_socket(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let shared = &self.shared;
-        let Some(socket) = shared.socket() else {
-            return Poll::Ready(());
-        };
-        loop {
-            let mut state = shared.state.lock();
-            if state.broken.is_some() || !(state.blocked || state.out.has_bytes()) {
-                return Poll::Ready(());
-            }
-            if !state.blocked {
-                // Somebody else writes.
-                return Poll::Pending;
-            }
-            drop(state);
-            // An error shows itself in the write.
-            let _ = ready!(socket.as_ref().poll_write_ready(cx));
-            let mut state = shared.state.lock();
-            state.blocked = false;
-            shared.flush(state);
-        }
-    }
-
-    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Io::Other(stream) = &mut self.io else {
-            return Poll::Ready(());
-        };
-        loop {
-            let mut state = self.shared.state.lock();
-            if state.broken.is_some() {
-                return Poll::Ready(());
-            }
-            if !state.out.has_bytes() {
-                drop(state);
-                let _ = ready!(Pin::new(&mut *stream).poll_flush(cx));
-                return Poll::Ready(());
-            }
-            let mut bytes = state.out.take();
-            drop(state);
-            let written = Pin::new(&mut *stream).poll_write(cx, &bytes);
-            if let Poll::Ready(Ok(n)) = &written {
-                bytes.advance(*n);
-            }
-            let mut state = self.shared.state.lock();
-            state.out.written(bytes);
-            match ready!(written) {
-                Ok(1..) => state.progress = true,
-                Ok(0) => state.broken = Some(lost("it takes no more bytes")),
-                Err(error) => state.broken = Some(lost(&format!("writing failed: {error}"))),
-            }
-        }
-    }
-
     /// Looks whether the connection is over; if so, begins to close it.
     fn check_end(&mut self) {
         let shared = self.shared.clone();
@@ -373,11 +248,7 @@ impl<R: Role> Driver<R> {
         if let Some(error) = state.broken.clone() {
             state.end(error, &mut self.events);
         }
-        let drained = state.draining
-            && state.role.is_idle()
-            && state.receiving.len() == 0
-            && state.out.buffered() == 0;
-        if drained {
+        if state.draining && state.is_idle() {
             state.end(stopping(), &mut self.events);
         }
         let over = state.ended.is_some();
@@ -389,23 +260,6 @@ impl<R: Role> Driver<R> {
             self.phase = Phase::Closing;
             self.timer.set(tokio::time::sleep(LINGER));
         }
-    }
-
-    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.phase == Phase::Closing {
-            ready!(self.poll_writing(cx));
-            match &mut self.io {
-                Io::Tcp(read) => {
-                    let _ = SockRef::from(AsRef::<tokio::net::TcpStream>::as_ref(read))
-                        .shutdown(Shutdown::Write);
-                }
-                Io::Other(stream) => {
-                    let _ = ready!(Pin::new(stream).poll_shutdown(cx));
-                }
-            }
-            self.phase = Phase::Lingering;
-        }
-        self.poll_reading(cx)
     }
 }
 
@@ -420,6 +274,7 @@ impl<R: Role> Future for Driver<R> {
         }
         if this.phase == Phase::Open {
             let timer = this.poll_timer(cx);
+            this.poll_alarm(cx);
             let _ = this.poll_reading(cx);
             let _ = this.poll_writing(cx);
             this.check_end();

@@ -1,0 +1,167 @@
+//! The side that asks: many callers on one connection. What comes back is read in `role`, one
+//! request from its sending to its answer is in `exchange`.
+
+mod exchange;
+mod role;
+
+use crate::driver::Driver;
+use crate::message::RequestHead;
+use crate::request::{Failure, Fate, Reply, Request};
+use crate::settings::{Config, Settings};
+use crate::shared::Shared;
+use crate::transport::Transport;
+use eddy_types::limits::MAX_PAYLOAD_BYTES;
+use eddy_types::{EddyError, ErrorCode};
+use exchange::Exchange;
+use role::{ClientRole, Deadline, not_started};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
+
+/// Asks over one connection. Cheap to clone; the connection ends, after its last answer, when the
+/// last clone is dropped.
+#[derive(Clone)]
+pub struct Link(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared<ClientRole>>,
+    /// Requests that may be opened.
+    permits: Arc<Semaphore>,
+}
+
+/// Opens a link over `transport`. The future keeps it going and is to be spawned; it ends with
+/// the connection. Requests need not wait for anything.
+pub fn open(transport: impl Into<Transport>, config: &Config) -> (Link, Linking) {
+    let floor = Settings::FLOOR.max_streams as usize;
+    let permits = Arc::new(Semaphore::new(floor));
+    let role = ClientRole::new(permits.clone());
+    let driver = Driver::new(transport.into(), role, (), config.clone());
+    let shared = driver.shared().clone();
+    let link = Link(Arc::new(Inner { shared, permits }));
+    (link, Linking(Box::pin(driver)))
+}
+
+/// A link being kept going. See [`open`].
+#[must_use = "a connection does nothing unless its future runs"]
+pub struct Linking(Pin<Box<dyn Future<Output = Result<(), EddyError>> + Send>>);
+
+impl Future for Linking {
+    type Output = Result<(), EddyError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Linking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Linking")
+    }
+}
+
+impl Link {
+    /// Sends a request and waits for its answer, at most for its time-out. Waits before that when
+    /// too many requests are open. Dropping the future cancels the request.
+    ///
+    /// # Errors
+    /// What the node answers; `connection-lost`, `deadline-exceeded`, `payload-too-large`. The
+    /// [`Fate`] says whether the request may have taken effect.
+    pub async fn request(&self, request: Request) -> Result<Reply, Failure> {
+        check(&request)?;
+        let deadline = request.timeout.and_then(Deadline::after);
+        let permit = match self.0.permits.try_acquire() {
+            Ok(permit) => permit,
+            Err(TryAcquireError::NoPermits) => self.turn(deadline).await?,
+            Err(TryAcquireError::Closed) => return Err(self.gone()),
+        };
+        let exchange = Exchange::new(&self.0.shared, request, deadline);
+        let result = exchange.await;
+        drop(permit);
+        result
+    }
+
+    /// Waits until one of the open requests has ended.
+    async fn turn(&self, deadline: Option<Deadline>) -> Result<SemaphorePermit<'_>, Failure> {
+        let turn = self.0.permits.acquire();
+        let turn = match deadline {
+            None => turn.await,
+            Some(deadline) => match tokio::time::timeout_at(deadline.at, turn).await {
+                Ok(turn) => turn,
+                Err(_) => return Err(Failure::new(deadline.exceeded(), Fate::NotStarted)),
+            },
+        };
+        turn.map_err(|_| self.gone())
+    }
+
+    /// Waits until the other side has said who it is; the name of its program.
+    ///
+    /// # Errors
+    /// Why the connection ended: `unsupported-version`, `connection-lost`.
+    pub async fn greeted(&self) -> Result<String, EddyError> {
+        std::future::poll_fn(|cx| {
+            let mut state = self.0.shared.state.lock();
+            if let Some(hello) = &state.hello {
+                return Poll::Ready(Ok(hello.software.clone()));
+            }
+            if let Some(error) = &state.ended {
+                return Poll::Ready(Err(error.clone()));
+            }
+            state.role.greeting.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Whether new requests can go out on this link; once false, it stays so.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let state = self.0.shared.state.lock();
+        state.ended.is_none() && state.role.refused.is_none()
+    }
+
+    fn gone(&self) -> Failure {
+        let state = self.0.shared.state.lock();
+        not_started(&state)
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("is_open", &self.is_open())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.state.lock().draining = true;
+        self.shared.driver.wake();
+    }
+}
+
+/// Refuses what cannot be sent.
+fn check(request: &Request) -> Result<(), Failure> {
+    let size = request.body.len();
+    if size <= MAX_PAYLOAD_BYTES {
+        return Ok(());
+    }
+    let detail = format!("the argument has {size} bytes; the limit is {MAX_PAYLOAD_BYTES}");
+    let error = EddyError::new(ErrorCode::PayloadTooLarge, detail);
+    Err(Failure::new(error, Fate::NotStarted))
+}
+
+/// The head must fit, whatever the names in it.
+fn check_head(head: &RequestHead) -> Result<(), Failure> {
+    let size = prost::Message::encoded_len(head);
+    // Leaves room for the length of the body.
+    if size + 16 <= crate::frame::MAX_HEAD_BYTES {
+        return Ok(());
+    }
+    let detail = format!("the names and options of the request have {size} bytes in all");
+    let error = EddyError::new(ErrorCode::InvalidArgument, detail);
+    Err(Failure::new(error, Fate::NotStarted))
+}
