@@ -32,7 +32,8 @@ where
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     let runtime = runtime.enable_all().build()?;
-    tokio::task::block_in_place(|| runtime.block_on(on_this_runtime(callers, time, make)))
+    // Moved in, because it may not be dropped where this runs.
+    tokio::task::block_in_place(move || runtime.block_on(on_this_runtime(callers, time, make)))
 }
 
 async fn on_this_runtime<Make, Setup, Client>(
