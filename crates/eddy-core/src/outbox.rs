@@ -4,8 +4,8 @@
 
 use crate::record::{SendRow, Sender};
 use eddy_types::limits::{MAX_BACKOFF, MAX_OUTBOX, MAX_WAITING_BYTES};
-use eddy_types::{AgentId, EddyError, RetryPolicy, Seq, ShardId, Timestamp};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use eddy_types::{AgentId, EddyError, HashMap, RetryPolicy, Seq, ShardId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// A send is given to the receiver again when nothing was heard of it for so long.
@@ -86,7 +86,7 @@ impl Outbox {
             last: last.into_iter().collect(),
             entries: BTreeMap::new(),
             bytes: 0,
-            lanes: HashMap::new(),
+            lanes: HashMap::default(),
             wakes: BTreeSet::new(),
             undelivered: VecDeque::new(),
             settled: Vec::new(),

@@ -6,8 +6,8 @@ use crate::reads::bounded;
 use crate::record::{
     Change, DedupeKey, DedupeRow, DedupeScope, InvocationRow, Record, Timer, Value,
 };
-use eddy_types::{AgentId, Seq};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use eddy_types::{AgentId, HashMap, Seq};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// What the overlay knows of something.

@@ -2,8 +2,8 @@
 
 use crate::record::Value;
 use eddy_types::limits::MAX_OVERLAY_BYTES;
-use eddy_types::{AgentId, EddyError, ErrorCode};
-use std::collections::{BTreeMap, HashMap};
+use eddy_types::{AgentId, EddyError, ErrorCode, HashMap};
+use std::collections::BTreeMap;
 
 /// What an entry takes beside its key and value, roughly.
 const ENTRY_BYTES: usize = 64;

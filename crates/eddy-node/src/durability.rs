@@ -1,7 +1,10 @@
 //! The journal's news come in, durable records go to the store, checkpoints trim the journal, and
 //! a start replays what the store has not seen.
 
+mod applier;
 mod sweep;
+
+pub(crate) use applier::Applier;
 
 use crate::clock;
 use crate::data_dir::DataDir;
@@ -215,54 +218,6 @@ fn replay(
         applied = last;
     }
     Ok(())
-}
-
-type Batch = Vec<(ShardId, Seq, Arc<Record>)>;
-
-/// Hands durable records to the thread that applies them to the store. Bounded by the overlay,
-/// which holds the same records until they are applied.
-#[derive(Clone, Default)]
-pub(crate) struct Applier(Arc<Queue>);
-
-#[derive(Default)]
-struct Queue {
-    waiting: Mutex<Waiting>,
-    news: Condvar,
-}
-
-#[derive(Default)]
-struct Waiting {
-    records: Batch,
-    closed: bool,
-}
-
-impl Applier {
-    pub(crate) fn push(&self, shard: ShardId, seq: Seq, record: Arc<Record>) {
-        self.0.waiting.lock().records.push((shard, seq, record));
-        self.0.news.notify_one();
-    }
-
-    /// Lets the thread end when everything is applied.
-    pub(crate) fn close(&self) {
-        self.0.waiting.lock().closed = true;
-        self.0.news.notify_all();
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.0.waiting.lock().closed
-    }
-
-    /// The next records to apply; none when closed and done.
-    fn next(&self) -> Option<Batch> {
-        let mut waiting = self.0.waiting.lock();
-        while waiting.records.is_empty() {
-            if waiting.closed {
-                return None;
-            }
-            self.0.news.wait(&mut waiting);
-        }
-        Some(std::mem::take(&mut waiting.records))
-    }
 }
 
 /// Applies records until the node closes.

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use eddy_core::{DeadLetter, DeadLetterId, MessageId, Outcome};
-use eddy_types::{AgentId, EddyError, Name, ShardId, TenantId, Timestamp};
+use eddy_types::{AgentId, EddyError, MethodName, Name, ShardId, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -74,7 +74,7 @@ pub enum InvocationTarget {
     /// A function.
     Function(Name),
     /// A method of an agent.
-    Method(AgentId, String),
+    Method(AgentId, MethodName),
 }
 
 /// Where an invocation stands.

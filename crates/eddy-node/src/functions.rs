@@ -8,6 +8,7 @@ use crate::host::{FunctionHost, TurnShared};
 use crate::inner::Inner;
 use crate::recent::Ran;
 use crate::reply::{Reply, lost};
+use crate::runs;
 use crate::turns::{self, earliest, guarded, instantiate, limit_of};
 use bytes::Bytes;
 use eddy_core::{
@@ -22,6 +23,7 @@ use std::future::pending;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -101,37 +103,43 @@ pub(crate) fn shard_of(inner: &Inner, function: &FunctionId, id: MessageId) -> S
     inner.map.shard_of(&function.tenant, &id.to_string())
 }
 
-/// A plain invocation: nothing is remembered of it but its sends.
+/// A plain invocation: nothing is remembered of it but its sends. Runs here and now, as turns do;
+/// what does not end at once goes on as a task of its own: a client that goes away does not stop it
+/// half-way.
 pub(crate) async fn invoke_plain(inner: &Arc<Inner>, start: FunctionStart) -> Outcome {
-    // A task of its own: a client that goes away does not stop it half-way.
-    let inner2 = inner.clone();
-    let task = inner.tasks.spawn(async move {
-        // From here to its last send the node does not count as quiet.
-        let _busy = inner2.busy();
-        let id = start.id;
-        let shard = shard_of(&inner2, &start.function, id);
-        let outcome = match run(&inner2, start, false).await {
-            Run::Failed(error) => Err(error),
-            Run::Returned(outcome, sends) if sends.is_empty() || outcome.is_err() => outcome,
-            Run::Returned(outcome, sends) => {
-                let (reply, receiver) = Reply::outcome();
-                let plain = PlainSends {
-                    id,
-                    sends,
-                    outcome,
-                    reply,
-                };
-                inner2.step(shard, |state, now, _, out| {
-                    state.core.commit_sends(plain, now, out)
-                });
-                receiver.await.unwrap_or_else(|_| Err(lost()))
-            }
-        };
-        inner2.recent.ended(id, clock::now(), outcome.clone());
-        outcome
-    });
+    let mut work = Box::pin(plain(inner.clone(), start));
+    if let Poll::Ready(outcome) = runs::first_slice(work.as_mut()) {
+        return outcome;
+    }
+    let task = inner.tasks.spawn(work);
     task.await
         .unwrap_or_else(|_| Err(EddyError::internal("a function broke the node's own code")))
+}
+
+async fn plain(inner: Arc<Inner>, start: FunctionStart) -> Outcome {
+    // From here to its last send the node does not count as quiet.
+    let _busy = inner.busy();
+    let id = start.id;
+    let shard = shard_of(&inner, &start.function, id);
+    let outcome = match run(&inner, start, false).await {
+        Run::Failed(error) => Err(error),
+        Run::Returned(outcome, sends) if sends.is_empty() || outcome.is_err() => outcome,
+        Run::Returned(outcome, sends) => {
+            let (reply, receiver) = Reply::outcome();
+            let plain = PlainSends {
+                id,
+                sends,
+                outcome,
+                reply,
+            };
+            inner.step(shard, |state, now, _, out| {
+                state.core.commit_sends(plain, now, out)
+            });
+            receiver.await.unwrap_or_else(|_| Err(lost()))
+        }
+    };
+    inner.recent.ended(id, clock::now(), outcome.clone());
+    outcome
 }
 
 /// An invocation from inside a handler.

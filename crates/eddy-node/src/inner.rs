@@ -9,7 +9,7 @@ use crate::recent::Recent;
 use crate::reply::Reply;
 use crate::stats::Stats;
 use crate::tasks::Tasks;
-use crate::{functions, turns};
+use crate::{functions, runs};
 use eddy_core::{Action, ShardCore};
 use eddy_journal::{Journal, Urgency};
 use eddy_store::{ShardStore, Store};
@@ -153,7 +153,7 @@ impl Inner {
 
     fn perform(self: &Arc<Self>, from: ShardId, action: Action<Reply>, todo: &mut Todo) {
         match action {
-            Action::Run(start) => turns::spawn(self, start),
+            Action::Run(start) => runs::run(self, start),
             Action::RunFunction(start) => functions::spawn_durable(self, start),
             Action::Reply { to, outcome } => to.answer(outcome),
             Action::Ended { id, outcome } => match outcome {

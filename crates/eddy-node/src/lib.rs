@@ -32,6 +32,8 @@ mod live;
 mod node;
 mod recent;
 mod reply;
+mod requests;
+mod runs;
 mod snapshot;
 mod stats;
 mod tasks;

@@ -37,6 +37,7 @@ impl Inner {
         for shard in &self.shards {
             let durable = shard.lock().core.durable_seq();
             while shard.lock().core.applied_seq() < durable && !self.applier.is_closed() {
+                self.applier.hurry();
                 tokio::time::sleep(POLL).await;
             }
         }

@@ -1,26 +1,18 @@
-//! The node as the outside sees it: start, requests, stop.
+//! The node as the outside sees it: start, listings, deploys, stop. Requests are in `requests.rs`.
 
-use crate::catalog::{self};
-use crate::clock;
-use crate::durability::{self};
+use crate::catalog;
+use crate::durability;
 use crate::facade::{
-    AgentInfo, CallOptions, DeadLetterInfo, Deployment, InvocationInfo, NodeConfig, NodeStats,
-    Page, PageRequest, Reply as Answer, Stopped,
+    AgentInfo, DeadLetterInfo, Deployment, InvocationInfo, NodeConfig, NodeStats, Page,
+    PageRequest, Stopped,
 };
-use crate::functions;
 use crate::inner::Inner;
 use crate::lifecycle::{close, epoch_loop, open, passivate_loop, quiet, resume, tick_loop};
 use crate::reply::{Reply, lost};
+use crate::requests::refuse_when_stopping;
 use crate::tasks::{self, Tasks};
-use crate::turns::limit_of;
-use bytes::Bytes;
-use eddy_core::{
-    CallChain, DedupeKey, DedupeScope, FunctionStart, Message, MessageId, Operation, Origin,
-};
-use eddy_types::limits::MAX_IDEMPOTENCY_KEY_BYTES;
-use eddy_types::{
-    AgentId, AppSpec, EddyError, ErrorCode, FunctionId, MethodName, Name, TenantId, Timestamp,
-};
+use eddy_core::MessageId;
+use eddy_types::{AgentId, AppSpec, EddyError, Name, TenantId};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -31,7 +23,7 @@ const ABORT_GRACE: Duration = Duration::from_secs(2);
 
 /// A running node. Cheap to share by `Arc`.
 pub struct Node {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -67,154 +59,6 @@ impl Node {
             inner,
             threads: Mutex::new(threads),
         }))
-    }
-
-    /// Calls a method of an agent. `Err` when it never reached the agent.
-    pub async fn call(
-        &self,
-        agent: AgentId,
-        method: MethodName,
-        argument: Bytes,
-        options: CallOptions,
-    ) -> Result<Answer, EddyError> {
-        let spec = self.inner.catalog.method(&agent, &method)?;
-        if options.snapshot {
-            return crate::snapshot::query(&self.inner, agent, method, argument, &options).await;
-        }
-        let operation = Operation::Method {
-            method,
-            argument,
-            read_only: spec.read_only,
-        };
-        self.deliver(agent, operation, options).await
-    }
-
-    /// Deletes an agent with its state and timers.
-    pub async fn delete_agent(
-        &self,
-        agent: AgentId,
-        options: CallOptions,
-    ) -> Result<(), EddyError> {
-        let reply = self.deliver(agent, Operation::Delete, options).await?;
-        reply.outcome.map(drop)
-    }
-
-    async fn deliver(
-        &self,
-        agent: AgentId,
-        operation: Operation,
-        options: CallOptions,
-    ) -> Result<Answer, EddyError> {
-        let inner = &self.inner;
-        refuse_when_stopping(inner)?;
-        let now = clock::now();
-        let key = checked_key(options.idempotency_key)?;
-        let id = match &key {
-            Some(key) => MessageId::of_key(&DedupeScope::Agent(agent.clone()), key),
-            None => clock::fresh_id(),
-        };
-        let app = inner.catalog.agent_type(agent.tenant(), agent.agent_type());
-        let timeout = app
-            .ok()
-            .and_then(|app| Some(app.agent(agent.agent_type())?.0.timeout));
-        let deadline = match options.timeout {
-            Some(timeout) => Some(now.plus(timeout)),
-            None => timeout.and_then(|timeout| limit_of(timeout, now)),
-        };
-        let (reply, receiver) = Reply::outcome();
-        let shard = inner.map.shard_of_agent(&agent);
-        let retriable = key.is_some();
-        let message = Message {
-            id,
-            to: agent,
-            operation,
-            origin: Origin::Request {
-                reply,
-                key: key.map(DedupeKey::Client),
-            },
-            deadline,
-            chain: CallChain::root(now),
-            retriable,
-        };
-        inner.step(shard, |state, now, view, out| {
-            state.core.deliver(message, now, view, out)
-        });
-        let outcome = wait(receiver, deadline).await;
-        if let Some(traceparent) = options.traceparent {
-            inner.recent.traced(id, traceparent);
-        }
-        Ok(Answer {
-            invocation: id,
-            outcome,
-        })
-    }
-
-    /// Invokes a function and waits. `Err` when it never reached the function.
-    pub async fn invoke(
-        &self,
-        function: FunctionId,
-        argument: Bytes,
-        options: CallOptions,
-    ) -> Result<Answer, EddyError> {
-        let inner = &self.inner;
-        refuse_when_stopping(inner)?;
-        let app = inner.catalog.function(&function)?;
-        let now = clock::now();
-        let timeout = app.function(&function.name).map(|(spec, _)| spec.timeout);
-        let deadline = match options.timeout {
-            Some(timeout) => Some(now.plus(timeout)),
-            None => timeout.and_then(|timeout| limit_of(timeout, now)),
-        };
-        let chain = CallChain::root(now);
-        let (id, outcome) = match checked_key(options.idempotency_key)? {
-            Some(key) => {
-                let id = MessageId::of_key(&DedupeScope::Function(function.clone()), &key);
-                let request = (function, argument, Some(key), false);
-                (
-                    id,
-                    functions::submit(inner, id, request, chain, deadline).await,
-                )
-            }
-            None => {
-                let id = clock::fresh_id();
-                let start = FunctionStart {
-                    id,
-                    function,
-                    argument,
-                    attempt: 1,
-                    deadline,
-                    chain,
-                };
-                (id, functions::invoke_plain(inner, start).await)
-            }
-        };
-        if let Some(traceparent) = options.traceparent {
-            inner.recent.traced(id, traceparent);
-        }
-        Ok(Answer {
-            invocation: id,
-            outcome,
-        })
-    }
-
-    /// Accepts an invocation durably and answers with its id; it runs later.
-    pub async fn invoke_async(
-        &self,
-        function: FunctionId,
-        argument: Bytes,
-        options: CallOptions,
-    ) -> Result<MessageId, EddyError> {
-        let inner = &self.inner;
-        refuse_when_stopping(inner)?;
-        inner.catalog.function(&function)?;
-        let key = checked_key(options.idempotency_key)?;
-        let id = match &key {
-            Some(key) => MessageId::of_key(&DedupeScope::Function(function.clone()), key),
-            None => clock::fresh_id(),
-        };
-        let chain = CallChain::root(clock::now());
-        functions::submit(inner, id, (function, argument, key, true), chain, None).await?;
-        Ok(id)
     }
 
     /// What is known of an agent, without waking it.
@@ -401,37 +245,5 @@ impl Node {
         // A task that hangs must not keep the node from closing.
         let _ = tokio::time::timeout(ABORT_GRACE, self.inner.tasks.finished()).await;
         closed
-    }
-}
-
-/// Waits for a reply. The core ends messages that wait past their deadline and the node turns that
-/// run past it; the margin is for their news to arrive.
-async fn wait(
-    receiver: tokio::sync::oneshot::Receiver<eddy_core::Outcome>,
-    deadline: Option<Timestamp>,
-) -> eddy_core::Outcome {
-    const MARGIN: Duration = Duration::from_secs(1);
-    match deadline {
-        Some(deadline) => crate::effects::answer(receiver, deadline.plus(MARGIN)).await,
-        None => receiver.await.unwrap_or_else(|_| Err(lost())),
-    }
-}
-
-fn refuse_when_stopping(inner: &Inner) -> Result<(), EddyError> {
-    inner.not_serving().map_or(Ok(()), Err)
-}
-
-fn checked_key(key: Option<String>) -> Result<Option<String>, EddyError> {
-    match &key {
-        Some(key) if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES => {
-            Err(EddyError::new(
-                ErrorCode::InvalidArgument,
-                format!(
-                    "an idempotency key has 1 to {MAX_IDEMPOTENCY_KEY_BYTES} bytes, not {}",
-                    key.len()
-                ),
-            ))
-        }
-        _ => Ok(key),
     }
 }

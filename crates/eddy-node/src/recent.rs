@@ -2,11 +2,12 @@
 //! durable part is in the store. Split into slots so that no lock is shared by all.
 
 use crate::facade::{InvocationInfo, InvocationStatus, InvocationTarget, LogLine};
-use eddy_core::{FunctionStart, MessageId, Outcome, TurnStart};
+use eddy_core::{FunctionStart, MessageId, Outcome};
 use eddy_types::limits::MAX_RECENT_INVOCATIONS;
-use eddy_types::{GuestFailure, TenantId, Timestamp};
+use eddy_types::{AgentId, GuestFailure, HashMap, MethodName, TenantId, Timestamp};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 const SLOTS: usize = 16;
@@ -25,9 +26,18 @@ pub(crate) struct Ran {
     pub(crate) logs: Vec<LogLine>,
 }
 
+/// A turn as the history shows it.
+pub(crate) struct TurnRecord {
+    pub(crate) id: MessageId,
+    pub(crate) agent: AgentId,
+    pub(crate) method: MethodName,
+    pub(crate) queued: Timestamp,
+    pub(crate) began: Timestamp,
+}
+
 #[derive(Default)]
 struct Slot {
-    entries: BTreeMap<MessageId, InvocationInfo>,
+    entries: HashMap<MessageId, Box<InvocationInfo>>,
     /// Ended and waiting ones, oldest first, with the bytes they hold.
     ended: VecDeque<(MessageId, usize)>,
     bytes: usize,
@@ -52,61 +62,30 @@ impl Recent {
         &self.slots[(id.0 as usize) % SLOTS]
     }
 
-    /// A turn begins.
-    pub(crate) fn started(&self, start: &TurnStart, began: Timestamp) {
-        let target = InvocationTarget::Method(start.agent.clone(), start.method.to_string());
-        let queued = start.chain.root_at.min(began);
-        let tenant = start.agent.tenant().clone();
-        self.insert(start.id, tenant, target, queued, Some(began), false);
+    /// A turn takes long enough to be seen while it runs.
+    pub(crate) fn started(&self, turn: TurnRecord) {
+        let id = turn.id;
+        self.slot(id).lock().insert(id, turn.running());
+    }
+
+    /// The handler of a turn has ended.
+    pub(crate) fn turn_ran(&self, turn: TurnRecord, ran: Ran) {
+        let id = turn.id;
+        let mut slot = self.slot(id).lock();
+        let seen = slot.entries.get(&id);
+        if seen.is_none_or(|info| info.status != InvocationStatus::Running) {
+            slot.insert(id, turn.running());
+        }
+        slot.ran(id, ran);
     }
 
     /// A function's invocation was accepted.
     pub(crate) fn queued_function(&self, start: &FunctionStart, durable: bool) {
         let target = InvocationTarget::Function(start.function.name.clone());
-        let queued = start.chain.root_at;
-        self.insert(
-            start.id,
-            start.function.tenant.clone(),
-            target,
-            queued,
-            None,
-            durable,
-        );
-    }
-
-    fn insert(
-        &self,
-        id: MessageId,
-        tenant: TenantId,
-        target: InvocationTarget,
-        queued: Timestamp,
-        started: Option<Timestamp>,
-        durable: bool,
-    ) {
-        let mut slot = self.slot(id).lock();
-        let attempts = slot.entries.get(&id).map_or(0, |old| old.attempts) + 1;
-        let status = match started {
-            Some(_) => InvocationStatus::Running,
-            None => InvocationStatus::Queued,
-        };
-        let info = InvocationInfo {
-            id,
-            tenant,
-            target,
-            status,
-            queued,
-            started,
-            ended: None,
-            cold: None,
-            run_micros: None,
-            memory: None,
-            attempts,
-            outcome: None,
-            logs: Vec::new(),
-            durable,
-            traceparent: None,
-        };
-        slot.entries.insert(id, info);
+        let tenant = start.function.tenant.clone();
+        let mut info = InvocationInfo::new(start.id, tenant, target, start.chain.root_at);
+        info.durable = durable;
+        self.slot(start.id).lock().insert(start.id, info);
     }
 
     /// A function's invocation got its instance.
@@ -124,14 +103,9 @@ impl Recent {
         }
     }
 
-    /// The handler of an attempt has ended.
+    /// The handler of a function's attempt has ended.
     pub(crate) fn ran(&self, id: MessageId, ran: Ran) {
-        if let Some(info) = self.slot(id).lock().entries.get_mut(&id) {
-            info.cold = Some(ran.cold);
-            info.run_micros = Some(u64::try_from(ran.run.as_micros()).unwrap_or(u64::MAX));
-            info.memory = Some(ran.memory);
-            info.logs = ran.logs;
-        }
+        self.slot(id).lock().ran(id, ran);
     }
 
     /// An attempt failed, and the invocation waits for its next one.
@@ -167,7 +141,7 @@ impl Recent {
         slot.entries
             .get(&id)
             .filter(|info| info.tenant == *tenant)
-            .cloned()
+            .map(|info| (**info).clone())
     }
 
     /// A tenant's invocations, newest first, before `before` if given.
@@ -183,7 +157,7 @@ impl Recent {
             let wanted = slot.entries.values().filter(|info| {
                 info.tenant == *tenant && before.is_none_or(|at| (info.queued, info.id) < at)
             });
-            found.extend(wanted.cloned());
+            found.extend(wanted.map(|info| (**info).clone()));
         }
         found.sort_unstable_by_key(|info| std::cmp::Reverse((info.queued, info.id)));
         found.truncate(limit);
@@ -191,10 +165,64 @@ impl Recent {
     }
 }
 
+impl TurnRecord {
+    fn running(self) -> InvocationInfo {
+        let tenant = self.agent.tenant().clone();
+        let target = InvocationTarget::Method(self.agent, self.method);
+        let mut info = InvocationInfo::new(self.id, tenant, target, self.queued);
+        info.status = InvocationStatus::Running;
+        info.started = Some(self.began);
+        info
+    }
+}
+
+impl InvocationInfo {
+    /// One that waits for its first attempt.
+    fn new(id: MessageId, tenant: TenantId, target: InvocationTarget, queued: Timestamp) -> Self {
+        Self {
+            id,
+            tenant,
+            target,
+            status: InvocationStatus::Queued,
+            queued,
+            started: None,
+            ended: None,
+            cold: None,
+            run_micros: None,
+            memory: None,
+            attempts: 1,
+            outcome: None,
+            logs: Vec::new(),
+            durable: false,
+            traceparent: None,
+        }
+    }
+}
+
 impl Slot {
+    /// Another attempt, or the first.
+    fn insert(&mut self, id: MessageId, mut info: InvocationInfo) {
+        match self.entries.entry(id) {
+            Entry::Occupied(mut old) => {
+                info.attempts = old.get().attempts + 1;
+                **old.get_mut() = info;
+            }
+            Entry::Vacant(free) => drop(free.insert(Box::new(info))),
+        }
+    }
+
+    fn ran(&mut self, id: MessageId, ran: Ran) {
+        if let Some(info) = self.entries.get_mut(&id) {
+            info.cold = Some(ran.cold);
+            info.run_micros = Some(u64::try_from(ran.run.as_micros()).unwrap_or(u64::MAX));
+            info.memory = Some(ran.memory);
+            info.logs = ran.logs;
+        }
+    }
+
     /// From now on the record may make room for others.
     fn may_go(&mut self, id: MessageId) {
-        let bytes = 512 + self.entries.get(&id).map_or(0, weight);
+        let bytes = 512 + self.entries.get(&id).map_or(0, |info| weight(info));
         self.bytes += bytes;
         self.ended.push_back((id, bytes));
         self.shrink();

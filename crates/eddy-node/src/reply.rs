@@ -2,13 +2,15 @@
 
 use eddy_core::{MessageId, Outcome};
 use eddy_types::{EddyError, ErrorCode};
+use std::fmt;
 use tokio::sync::oneshot;
 
 /// What the core holds for whoever waits.
-#[derive(Debug)]
 pub(crate) enum Reply {
     /// Somebody waits for an outcome.
     Outcome(oneshot::Sender<Outcome>),
+    /// Somebody is told of an outcome, on the thread that has it.
+    Then(Box<dyn FnOnce(Outcome) + Send>),
     /// An immediate effect waits for its gate and its id.
     Start(oneshot::Sender<Result<MessageId, EddyError>>),
 }
@@ -28,6 +30,7 @@ impl Reply {
     pub(crate) fn answer(self, outcome: Outcome) {
         match self {
             Self::Outcome(sender) => drop(sender.send(outcome)),
+            Self::Then(then) => then(outcome),
             Self::Start(sender) => drop(sender.send(match outcome {
                 Err(error) => Err(error),
                 Ok(_) => Err(EddyError::internal(
@@ -40,10 +43,18 @@ impl Reply {
     pub(crate) fn begin(self, id: MessageId) {
         match self {
             Self::Start(sender) => drop(sender.send(Ok(id))),
-            Self::Outcome(sender) => {
-                drop(sender.send(Err(EddyError::internal("a request was told to start"))));
-            }
+            request => request.answer(Err(EddyError::internal("a request was told to start"))),
         }
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Outcome(_) => "Outcome",
+            Self::Then(_) => "Then",
+            Self::Start(_) => "Start",
+        })
     }
 }
 

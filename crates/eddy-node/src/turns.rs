@@ -1,143 +1,248 @@
 //! A turn on this node: an instance is found or made, the handler runs under its deadline, and the
-//! core hears how it ended.
+//! core hears how it ended. On which thread it runs is decided in `runs.rs`.
 
-use crate::catalog::{App, Loaded};
+use crate::catalog::{App, Loaded, unknown_method};
 use crate::clock;
 use crate::host::{AgentHost, TurnShared};
 use crate::inner::Inner;
-use crate::recent::Ran;
+use crate::recent::{Ran, TurnRecord};
+use crate::runs;
 use bytes::Bytes;
-use eddy_core::{TurnEnd, TurnPolicy, TurnStart};
-use eddy_types::{AgentSpec, EddyError, ErrorCode, MethodSpec, TimeoutSpec, Timestamp};
+use eddy_core::{MessageId, TurnEnd, TurnId, TurnPolicy, TurnStart};
+use eddy_types::{AgentId, EddyError, ErrorCode, MethodName, TimeoutSpec, Timestamp};
 use eddy_wasm::{CancelReason, CancelToken, Fault, Instance, InstanceLimits, Target, TurnOutcome};
 use futures::FutureExt as _;
-use std::panic::AssertUnwindSafe;
+use std::panic::{self, AssertUnwindSafe};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
 
-/// What a turn came to, before the core hears of it.
-struct Attempt {
-    end: TurnEnd,
+/// A turn under way.
+struct Turn {
+    id: TurnId,
+    invocation: MessageId,
+    agent: AgentId,
+    method: MethodName,
+    queued: Timestamp,
+    began: Timestamp,
+    watch: Instant,
+    deadline: Option<Timestamp>,
     policy: TurnPolicy,
+    app: Arc<App>,
+    loaded: Arc<Loaded>,
+    shared: Arc<TurnShared>,
+    cancel: CancelToken,
+}
+
+/// How the guest's part of a turn ended.
+struct Worked {
     /// The instance, when it may serve again.
-    kept: Option<(Instance, Arc<App>)>,
+    ended: Result<(TurnOutcome, Instance), Fault>,
+    cold: bool,
+    memory: usize,
 }
 
+type Work = Pin<Box<dyn Future<Output = Worked> + Send>>;
+
+/// Runs a turn on a task of its own.
 pub(crate) fn spawn(inner: &Arc<Inner>, start: TurnStart) {
-    let inner2 = inner.clone();
-    inner.tasks.spawn(async move {
-        let turn = start.turn;
-        let agent = start.agent.clone();
-        let attempt = AssertUnwindSafe(run(&inner2, start)).catch_unwind().await;
-        let attempt = attempt.unwrap_or_else(|_| Attempt {
-            end: TurnEnd::Failed(EddyError::internal("a turn broke the node's own code")),
-            policy: TurnPolicy::default(),
-            kept: None,
-        });
-        let Attempt { end, policy, kept } = attempt;
-        inner2.step(turn.shard, |state, now, view, out| {
-            if let Some((instance, app)) = kept {
-                state.live.put(agent, instance, app);
-            }
-            state.core.turn_ended(turn, end, policy, now, view, out);
-        });
-    });
+    let node = inner.clone();
+    inner.tasks.spawn(async move { run(&node, start) });
 }
 
-async fn run(inner: &Arc<Inner>, start: TurnStart) -> Attempt {
-    let failed = |error| Attempt {
-        end: TurnEnd::Failed(error),
-        policy: TurnPolicy::default(),
-        kept: None,
+/// Runs a turn on this thread. One that waits, or computes for longer than a tick, goes on as a task.
+pub(crate) fn run(inner: &Arc<Inner>, start: TurnStart) {
+    let (id, agent) = (start.turn, start.agent.clone());
+    let prepared = match prepare(inner, start) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            let end = TurnEnd::Failed(error);
+            return over(inner, id, agent, None, end, TurnPolicy::default());
+        }
     };
-    let app = match inner
+    let (turn, mut work) = prepared;
+    let busy = inner.busy();
+    match panic::catch_unwind(AssertUnwindSafe(|| runs::first_slice(work.as_mut()))) {
+        Ok(Poll::Ready(worked)) => turn.ended(inner, worked),
+        Ok(Poll::Pending) => {
+            let node = inner.clone();
+            inner.recent.started(turn.record());
+            inner.tasks.spawn(async move {
+                let _busy = busy;
+                turn.go_on(&node, work).await;
+            });
+        }
+        Err(_) => turn.broke(inner),
+    }
+}
+
+fn prepare(inner: &Arc<Inner>, start: TurnStart) -> Result<(Turn, Work), EddyError> {
+    let app = inner
         .catalog
-        .agent_type(start.agent.tenant(), start.agent.agent_type())
-    {
-        Ok(app) => app,
-        Err(error) => return failed(error),
-    };
+        .agent_type(start.agent.tenant(), start.agent.agent_type())?;
     let Some((spec, loaded)) = app.agent(start.agent.agent_type()) else {
-        return failed(EddyError::internal("an agent type lost its component"));
+        return Err(EddyError::internal("an agent type lost its component"));
     };
     let Some(method) = spec.methods.get(&start.method).copied() else {
-        return failed(unknown_method(&start));
+        return Err(unknown_method(start.agent.agent_type(), &start.method));
     };
     if start.read_only && !method.read_only {
-        return failed(no_query_any_more(&start));
+        return Err(no_query_any_more(&start));
     }
-    run_method(inner, &app, spec, loaded, method, start).await
+    let began = clock::now();
+    let turn = Turn {
+        id: start.turn,
+        invocation: start.id,
+        agent: start.agent.clone(),
+        method: start.method.clone(),
+        queued: start.chain.root_at.min(began),
+        began,
+        watch: clock::instant(),
+        deadline: earliest(limit_of(spec.timeout, began), start.deadline),
+        policy: TurnPolicy {
+            durability: spec.durability,
+            retries: spec.retries,
+            read_only: method.read_only,
+        },
+        loaded: loaded.clone(),
+        shared: Arc::default(),
+        cancel: CancelToken::new(),
+        app: app.clone(),
+    };
+    let memory = spec.memory;
+    let work = turn.work(inner, memory, start);
+    Ok((turn, work))
 }
 
-async fn run_method(
-    inner: &Arc<Inner>,
-    app: &Arc<App>,
-    spec: &AgentSpec,
-    loaded: &Arc<Loaded>,
-    method: MethodSpec,
-    start: TurnStart,
-) -> Attempt {
-    let began = clock::now();
-    let watch = clock::instant();
-    let policy = TurnPolicy {
-        durability: spec.durability,
-        retries: spec.retries,
-        read_only: method.read_only,
-    };
-    let deadline = earliest(limit_of(spec.timeout, began), start.deadline);
-    let cancel = CancelToken::new();
-    let shared = Arc::new(TurnShared::default());
-    inner.recent.started(&start, began);
-    let target = Target::Method(start.agent.clone(), start.method.clone());
-    let argument = start.argument.clone();
-    let (shard, agent, id) = (start.turn.shard, start.agent.clone(), start.id);
-    let host = AgentHost::new(inner, app, start, began, deadline, policy, shared.clone());
-    let grace_over = async {
-        app.replaced.cancelled().await;
-        tokio::time::sleep(inner.config.redeploy_grace).await;
-    };
-    let ran = guarded(inner, deadline, grace_over, &cancel, async {
-        let warm = take_warm(inner, shard, &agent, app);
-        let cold = warm.is_none();
-        let mut instance = match warm {
-            Some(instance) => instance,
-            None => {
-                inner.stats.activated();
-                instantiate(inner, app, loaded, spec.memory, &cancel).await?
-            }
+impl Turn {
+    fn work(&self, inner: &Arc<Inner>, memory: usize, start: TurnStart) -> Work {
+        let warm = take_warm(inner, self.id.shard, &self.agent, &self.app);
+        let target = Target::Method(start.agent.clone(), start.method.clone());
+        let argument = start.argument.clone();
+        let host = AgentHost::new(
+            inner,
+            &self.app,
+            start,
+            self.began,
+            self.deadline,
+            self.policy,
+            self.shared.clone(),
+        );
+        let cancel = self.cancel.clone();
+        let Some(mut instance) = warm else {
+            inner.stats.activated();
+            let (inner, app, loaded) = (inner.clone(), self.app.clone(), self.loaded.clone());
+            return Box::pin(async move {
+                let made = instantiate(&inner, &app, &loaded, memory, &cancel).await;
+                match made {
+                    Ok(mut instance) => {
+                        let handled = instance.handle(&target, argument, Box::new(host), &cancel);
+                        let handled = handled.await;
+                        Worked::new(handled, instance, true)
+                    }
+                    Err(fault) => Worked {
+                        ended: Err(fault),
+                        cold: true,
+                        memory: 0,
+                    },
+                }
+            });
         };
-        let outcome = instance
-            .handle(&target, argument, Box::new(host), &cancel)
-            .await;
-        let memory = instance.memory_bytes();
-        Ok((outcome.map(|outcome| (outcome, instance)), cold, memory))
-    })
-    .await;
-    let effects = shared.take_effects();
-    let (end, kept, cold, memory) = match ran {
-        Ok((Ok((outcome, instance)), cold, memory)) => {
-            let outcome = checked(outcome).map_err(|error| loaded.remap(error));
-            (
-                TurnEnd::Returned(outcome, effects),
-                Some((instance, app.clone())),
-                cold,
-                memory,
-            )
+        Box::pin(async move {
+            let handled = instance.handle(&target, argument, Box::new(host), &cancel);
+            let handled = handled.await;
+            Worked::new(handled, instance, false)
+        })
+    }
+
+    /// The rest of a turn that did not end at once: under its deadline, the node's abort and the
+    /// grace of a redeploy.
+    async fn go_on(self, inner: &Arc<Inner>, work: Work) {
+        let grace_over = async {
+            self.app.replaced.cancelled().await;
+            tokio::time::sleep(inner.config.redeploy_grace).await;
+        };
+        let work = async { Ok(work.await) };
+        let worked = guarded(inner, self.deadline, grace_over, &self.cancel, work);
+        match AssertUnwindSafe(worked).catch_unwind().await {
+            Ok(Ok(worked)) => self.ended(inner, worked),
+            Ok(Err(fault)) => self.ended(inner, Worked::failed(fault)),
+            Err(_) => self.broke(inner),
         }
-        Ok((Err(fault), cold, memory)) => {
-            (TurnEnd::Failed(told(fault, loaded)), None, cold, memory)
+    }
+
+    fn ended(self, inner: &Arc<Inner>, worked: Worked) {
+        let effects = self.shared.take_effects();
+        let (end, kept) = match worked.ended {
+            Ok((outcome, instance)) => {
+                let outcome = checked(outcome).map_err(|error| self.loaded.remap(error));
+                let kept = Some((instance, self.app.clone()));
+                (TurnEnd::Returned(outcome, effects), kept)
+            }
+            Err(fault) => (TurnEnd::Failed(told(fault, &self.loaded)), None),
+        };
+        let run = self.watch.elapsed();
+        inner.stats.turn(&end, run);
+        let ran = Ran {
+            cold: worked.cold,
+            run,
+            memory: worked.memory,
+            logs: self.shared.take_logs(),
+        };
+        inner.recent.turn_ran(self.record(), ran);
+        over(inner, self.id, self.agent, kept, end, self.policy);
+    }
+
+    fn broke(self, inner: &Arc<Inner>) {
+        let end = TurnEnd::Failed(EddyError::internal("a turn broke the node's own code"));
+        over(inner, self.id, self.agent, None, end, self.policy);
+    }
+
+    fn record(&self) -> TurnRecord {
+        TurnRecord {
+            id: self.invocation,
+            agent: self.agent.clone(),
+            method: self.method.clone(),
+            queued: self.queued,
+            began: self.began,
         }
-        Err(fault) => (TurnEnd::Failed(told(fault, loaded)), None, true, 0),
-    };
-    let run = watch.elapsed();
-    inner.stats.turn(&end, run);
-    let ran = Ran {
-        cold,
-        run,
-        memory,
-        logs: shared.take_logs(),
-    };
-    inner.recent.ran(id, ran);
-    Attempt { end, policy, kept }
+    }
+}
+
+impl Worked {
+    fn new(handled: Result<TurnOutcome, Fault>, instance: Instance, cold: bool) -> Self {
+        Self {
+            memory: instance.memory_bytes(),
+            ended: handled.map(|outcome| (outcome, instance)),
+            cold,
+        }
+    }
+
+    fn failed(fault: Fault) -> Self {
+        Self {
+            ended: Err(fault),
+            cold: false,
+            memory: 0,
+        }
+    }
+}
+
+/// Tells the shard that a turn is over; its instance is there for the next one.
+fn over(
+    inner: &Arc<Inner>,
+    turn: TurnId,
+    agent: AgentId,
+    kept: Option<(Instance, Arc<App>)>,
+    end: TurnEnd,
+    policy: TurnPolicy,
+) {
+    inner.step(turn.shard, |state, now, view, out| {
+        if let Some((instance, app)) = kept {
+            state.live.put(agent, instance, app);
+        }
+        state.core.turn_ended(turn, end, policy, now, view, out);
+    });
 }
 
 fn take_warm(
@@ -267,16 +372,4 @@ fn no_query_any_more(start: &TurnStart) -> EddyError {
     EddyError::new(ErrorCode::TurnAborted, detail)
         .hint("Try again.")
         .retry_after(std::time::Duration::from_millis(50))
-}
-
-fn unknown_method(start: &TurnStart) -> EddyError {
-    EddyError::new(
-        ErrorCode::UnknownMethod,
-        format!(
-            "the agent type {:?} has no method {:?}",
-            start.agent.agent_type(),
-            start.method
-        ),
-    )
-    .hint("`eddy ls` shows the methods of each agent type.")
 }

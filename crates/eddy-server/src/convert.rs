@@ -72,7 +72,7 @@ fn target(target: eddy_node::InvocationTarget) -> InvocationTarget {
         },
         eddy_node::InvocationTarget::Method(agent, method) => InvocationTarget {
             agent: Some(agent_ref(&agent)),
-            method: Some(method),
+            method: Some(method.to_string()),
             ..InvocationTarget::default()
         },
     }

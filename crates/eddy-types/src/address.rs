@@ -204,9 +204,12 @@ pub struct FunctionId {
     pub name: Name,
 }
 
-/// An agent's address: `type/key` in a tenant. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct AgentId {
+/// An agent's address: `type/key` in a tenant. Cheap to clone: one counter goes up.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AgentId(Arc<Parts>);
+
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+struct Parts {
     tenant: TenantId,
     agent_type: Name,
     key: Key,
@@ -216,41 +219,53 @@ impl AgentId {
     /// The address of `agent_type/key` in `tenant`.
     #[must_use]
     pub fn new(tenant: TenantId, agent_type: Name, key: Key) -> Self {
-        Self {
+        Self(Arc::new(Parts {
             tenant,
             agent_type,
             key,
-        }
+        }))
     }
 
     /// The tenant.
     #[must_use]
     pub fn tenant(&self) -> &TenantId {
-        &self.tenant
+        &self.0.tenant
     }
 
     /// The agent type.
     #[must_use]
     pub fn agent_type(&self) -> &Name {
-        &self.agent_type
+        &self.0.agent_type
     }
 
     /// The key within the type.
     #[must_use]
     pub fn key(&self) -> &Key {
-        &self.key
+        &self.0.key
     }
 }
 
 impl fmt::Display for AgentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.agent_type, self.key)
+        write!(f, "{}/{}", self.0.agent_type, self.0.key)
     }
 }
 
 impl fmt::Debug for AgentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{self}", self.tenant)
+        write!(f, "{}:{self}", self.0.tenant)
+    }
+}
+
+impl Serialize for AgentId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for AgentId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Arc::new(Parts::deserialize(deserializer)?)))
     }
 }
 

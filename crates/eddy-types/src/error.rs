@@ -153,6 +153,12 @@ error_codes! {
     InsecureListen = "insecure-listen", 400, false;
     /// The client cannot reach the node.
     NodeUnreachable = "node-unreachable", 503, true;
+    /// The connection ended before the answer came; what became of the request is not known.
+    ConnectionLost = "connection-lost", 503, true;
+    /// The other side of a link broke the rules of the protocol.
+    ProtocolError = "protocol-error", 502, false;
+    /// The two sides of a link speak no common version of the protocol.
+    UnsupportedVersion = "unsupported-version", 505, false;
     /// A bug in Eddy.
     Internal = "internal", 500, false;
 }

@@ -4,6 +4,7 @@
 
 mod address;
 mod app;
+mod collections;
 mod digest;
 mod error;
 pub mod limits;
@@ -15,6 +16,7 @@ pub use app::{
     AgentSpec, AppSpec, Capabilities, Component, ComponentKind, Durability, Env, FunctionSpec,
     MethodSpec, RetryPolicy, TimeoutSpec,
 };
+pub use collections::HashMap;
 pub use digest::Digest;
 pub use error::{EddyError, ErrorCode, GuestFailure};
 pub use manifest::{Definition, Manifest};

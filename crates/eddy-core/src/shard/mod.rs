@@ -53,8 +53,8 @@ use crate::record::{DeadLetterId, Outcome, Value};
 use crate::timers::Timers;
 use crate::view::StoreView;
 use crate::volatile::Volatile;
-use eddy_types::{AgentId, Durability, EddyError, Seq, ShardId, ShardMap, Timestamp};
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use eddy_types::{AgentId, Durability, EddyError, HashMap, Seq, ShardId, ShardMap, Timestamp};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Whether a shard takes work.
 #[derive(Debug)]
@@ -183,8 +183,8 @@ impl<R> ShardCore<R> {
             next: last.next(),
             durable: last,
             applied: last,
-            cells: HashMap::new(),
-            turns: HashMap::new(),
+            cells: HashMap::default(),
+            turns: HashMap::default(),
             next_turn: 0,
             next_number: 0,
             waiting: 0,

@@ -2,9 +2,10 @@
 
 use crate::functions::Admission;
 use eddy_bundle::SourceMaps;
-use eddy_types::{AgentSpec, AppSpec, EddyError, Env, ErrorCode, FunctionSpec, Manifest, Name};
+use eddy_types::{
+    AgentSpec, AppSpec, EddyError, Env, ErrorCode, FunctionSpec, HashMap, Manifest, Name,
+};
 use eddy_wasm::{Code, JsProgram};
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;

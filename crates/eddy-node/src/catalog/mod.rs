@@ -14,12 +14,13 @@ pub(crate) use load::prepare;
 
 use crate::data_dir::DataDir;
 use eddy_types::{
-    AgentId, EddyError, ErrorCode, FunctionId, MethodName, MethodSpec, Name, TenantId,
+    AgentId, EddyError, ErrorCode, FunctionId, HashMap, MethodName, MethodSpec, Name, TenantId,
+    TimeoutSpec,
 };
 use eddy_wasm::Engine;
 use files::Files;
 use parking_lot::{Mutex, RwLock};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 #[derive(Default)]
@@ -131,13 +132,7 @@ impl Catalog {
     pub(crate) fn owner(&self, tenant: &TenantId, name: &Name) -> Result<Arc<App>, EddyError> {
         let tenants = self.tenants.read();
         let found = tenants.get(tenant).and_then(|t| t.agents.get(name));
-        found.cloned().ok_or_else(|| {
-            EddyError::new(
-                ErrorCode::UnknownAgentType,
-                format!("there is no agent type {name:?}"),
-            )
-            .hint("`eddy ls` shows what is deployed.")
-        })
+        found.cloned().ok_or_else(|| unknown_agent_type(name))
     }
 
     /// A method of an agent, as its component describes it. Known without code too: what is sent
@@ -147,21 +142,39 @@ impl Catalog {
         agent: &AgentId,
         method: &MethodName,
     ) -> Result<MethodSpec, EddyError> {
-        let app = self.owner(agent.tenant(), agent.agent_type())?;
-        let spec = app.spec.agents.get(agent.agent_type());
-        spec.and_then(|spec| spec.methods.get(method))
-            .copied()
-            .ok_or_else(|| {
-                EddyError::new(
-                    ErrorCode::UnknownMethod,
-                    format!(
-                        "the agent type {:?} has no method {method:?}",
-                        agent.agent_type()
-                    ),
-                )
-                .hint("`eddy ls` shows the methods of each agent type.")
-            })
+        self.route(agent, method).map(|(method, _)| method)
     }
+
+    /// A method of an agent, and how long its type lets a message take.
+    pub(crate) fn route(
+        &self,
+        agent: &AgentId,
+        method: &MethodName,
+    ) -> Result<(MethodSpec, TimeoutSpec), EddyError> {
+        let (tenant, name) = (agent.tenant(), agent.agent_type());
+        let tenants = self.tenants.read();
+        let app = tenants.get(tenant).and_then(|t| t.agents.get(name));
+        let app = app.ok_or_else(|| unknown_agent_type(name))?;
+        let spec = app.spec.agents.get(name);
+        let found = spec.and_then(|spec| Some((*spec.methods.get(method)?, spec.timeout)));
+        found.ok_or_else(|| unknown_method(name, method))
+    }
+}
+
+fn unknown_agent_type(name: &Name) -> EddyError {
+    EddyError::new(
+        ErrorCode::UnknownAgentType,
+        format!("there is no agent type {name:?}"),
+    )
+    .hint("`eddy ls` shows what is deployed.")
+}
+
+pub(crate) fn unknown_method(agent_type: &Name, method: &MethodName) -> EddyError {
+    EddyError::new(
+        ErrorCode::UnknownMethod,
+        format!("the agent type {agent_type:?} has no method {method:?}"),
+    )
+    .hint("`eddy ls` shows the methods of each agent type.")
 }
 
 pub(crate) fn unknown_app(name: &Name) -> EddyError {

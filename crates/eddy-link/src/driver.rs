@@ -1,0 +1,468 @@
+//! The future that keeps a connection going: reads, decodes, hands over, keeps time, and writes
+//! what its users could not. One per connection; it spawns nothing.
+
+use crate::frame::{Decoder, Frame, HEADER_BYTES, Kind, PREFACE, violation};
+use crate::message::{Goaway, Hello, Ping, Window};
+use crate::settings::Config;
+use crate::shared::{Role, Shared, State, lost};
+use crate::transport::{ByteStream, Inner, Transport};
+use bytes::{Buf as _, BytesMut};
+use eddy_types::{EddyError, ErrorCode};
+use parking_lot::MutexGuard;
+use prost::Message;
+use socket2::SockRef;
+use std::future::Future;
+use std::io;
+use std::net::Shutdown;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::Sleep;
+
+/// First size of the read buffer; it doubles while reads fill it.
+const READ_BYTES: usize = 8 << 10;
+/// Largest size of the read buffer, but for a frame that is larger.
+const MAX_READ_BYTES: usize = 64 << 10;
+/// How long a side that ended the connection still takes bytes, so that its last word arrives.
+const LINGER: Duration = Duration::from_secs(1);
+
+enum Io {
+    Tcp(OwnedReadHalf),
+    Other(Box<dyn ByteStream>),
+}
+
+/// Where a connection stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Over; the last bytes go out.
+    Closing,
+    /// Our side is shut; the other one may still read what we said.
+    Lingering,
+}
+
+pub(crate) struct Driver<R: Role> {
+    shared: Arc<Shared<R>>,
+    io: Io,
+    buffer: BytesMut,
+    read_bytes: usize,
+    decoder: Decoder,
+    events: Vec<R::Event>,
+    timer: Pin<Box<Sleep>>,
+    phase: Phase,
+    preface: bool,
+    /// The last batch woke several users; what they send is gathered.
+    gathering: bool,
+    heard: bool,
+    silent: u32,
+    stuck: u32,
+}
+
+impl<R: Role> Driver<R> {
+    /// A side over `transport`. `greet` puts the first frames into the buffer.
+    pub(crate) fn new(transport: Transport, role: R, outside: R::Outside, config: Config) -> Self {
+        let (io, direct) = match transport.0 {
+            Inner::Tcp(stream) => {
+                let (read, write) = stream.into_split();
+                (Io::Tcp(read), Some(write))
+            }
+            Inner::Other(stream) => (Io::Other(stream), None),
+        };
+        let hello_timeout = config.hello_timeout;
+        let shared = Shared::new(role, outside, direct, config);
+        let settings = shared.settings;
+        {
+            let mut state = shared.state.lock();
+            if !R::AWAITS_PREFACE {
+                state.out.raw(PREFACE);
+            }
+            let hello = Hello::new(&shared.config.software, settings);
+            state.out.frame(Kind::Hello, 0, &hello);
+            // The driver writes this when it is first polled.
+            state.corked = true;
+        }
+        Self {
+            shared,
+            io,
+            buffer: BytesMut::new(),
+            read_bytes: READ_BYTES,
+            decoder: Decoder::new(settings.max_frame_bytes),
+            events: Vec::new(),
+            timer: Box::pin(tokio::time::sleep(hello_timeout)),
+            phase: Phase::Open,
+            preface: R::AWAITS_PREFACE,
+            gathering: true,
+            heard: false,
+            silent: 0,
+            stuck: 0,
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared<R>> {
+        &self.shared
+    }
+
+    fn poll_reading(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let read = match ready!(self.poll_read(cx)) {
+                Ok(0) => Err("the other side closed it".to_owned()),
+                Ok(n) => Ok(n),
+                Err(error) => Err(format!("reading failed: {error}")),
+            };
+            if self.phase != Phase::Open {
+                self.buffer.clear();
+                if read.is_err() {
+                    return Poll::Ready(());
+                }
+                continue;
+            }
+            match read {
+                Ok(_) => self.heard = true,
+                Err(why) => {
+                    self.end_with(|state, events| {
+                        state.out.clear();
+                        state.end(lost(&why), events);
+                    });
+                    return Poll::Ready(());
+                }
+            }
+            if self.batch() {
+                // Who was woken runs before this task does again.
+                self.gathering = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.shared.state.lock().ended.is_some() {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let missing = self.decoder.missing(&self.buffer).unwrap_or(HEADER_BYTES);
+        let wanted = missing.max(self.read_bytes);
+        if self.buffer.capacity() - self.buffer.len() < missing.max(wanted / 2) {
+            self.buffer.reserve(wanted);
+        }
+        let room = self.buffer.capacity() - self.buffer.len();
+        let buffer = &mut self.buffer;
+        let read = match &mut self.io {
+            Io::Tcp(read) => ready!(pin!(read.read_buf(buffer)).poll(cx)),
+            Io::Other(stream) => ready!(pin!(stream.read_buf(buffer)).poll(cx)),
+        };
+        if matches!(read, Ok(n) if n == room) {
+            self.read_bytes = (self.read_bytes * 2).min(MAX_READ_BYTES);
+        }
+        Poll::Ready(read)
+    }
+
+    /// Handles all whole frames in the buffer; true when the writing should wait for others.
+    fn batch(&mut self) -> bool {
+        let shared = self.shared.clone();
+        let mut state = shared.state.lock();
+        state.corked = true;
+        if let Err(error) = self.frames(&mut state) {
+            state.refuse(error, &mut self.events);
+        }
+        let credit = std::mem::take(&mut state.receiving.credit);
+        for (stream, credit) in &credit {
+            state
+                .out
+                .frame(Kind::Window, *stream, &Window { credit: *credit });
+        }
+        let gather = R::GATHERS && self.events.len() > 1 && state.ended.is_none();
+        if self.events.is_empty() {
+            self.uncork(state);
+            return false;
+        }
+        drop(state);
+        for event in self.events.drain(..) {
+            R::act(&shared, event);
+        }
+        if !gather {
+            self.uncork(shared.state.lock());
+        }
+        gather
+    }
+
+    fn uncork(&self, mut state: MutexGuard<'_, State<R>>) {
+        state.corked = false;
+        if matches!(self.io, Io::Tcp(_)) {
+            self.shared.flush(state);
+        }
+    }
+
+    fn frames(&mut self, state: &mut State<R>) -> Result<(), EddyError> {
+        if self.preface {
+            if self.buffer.len() < PREFACE.len() {
+                return Ok(());
+            }
+            if self.buffer[..PREFACE.len()] != PREFACE[..] {
+                return Err(violation("the first bytes are not those of a link"));
+            }
+            self.buffer.advance(PREFACE.len());
+            self.preface = false;
+        }
+        while state.ended.is_none() {
+            let Some(frame) = self.decoder.decode(&mut self.buffer)? else {
+                break;
+            };
+            state.receiving.count(frame.body.len())?;
+            if let Some(kind) = frame.kind {
+                self.frame(state, kind, frame)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, state: &mut State<R>, kind: Kind, frame: Frame) -> Result<(), EddyError> {
+        if (kind == Kind::Hello) == state.hello.is_some() {
+            return Err(violation("a link begins with one HELLO from each side"));
+        }
+        match kind {
+            Kind::Hello => {
+                let hello: Hello = head(&frame)?;
+                hello.version()?;
+                state.out.announced(hello.settings()?);
+                state.hello = Some(hello);
+                R::greeted(state, &mut self.events);
+            }
+            Kind::Window => {
+                let window: Window = head(&frame)?;
+                state.out.window(frame.stream, window.credit)?;
+            }
+            Kind::Ping => {
+                let ping: Ping = head(&frame)?;
+                state.out.frame(Kind::Pong, 0, &ping);
+            }
+            Kind::Pong => {}
+            Kind::Goaway => {
+                let goaway: Goaway = head(&frame)?;
+                let reason = goaway.reason.map_or_else(stopping, EddyError::from);
+                R::goaway(state, goaway.last_stream, reason, &mut self.events);
+            }
+            Kind::Request | Kind::Response | Kind::Data | Kind::Cancel => {
+                R::frame(state, kind, frame, &mut self.events)?;
+            }
+        }
+        if state.out.buffered() > crate::settings::hard_limit(&self.shared.config) {
+            return Err(violation("the other side asks for more than it reads"));
+        }
+        Ok(())
+    }
+
+    /// Changes the state, then does what follows without the lock.
+    fn end_with(&mut self, change: impl FnOnce(&mut State<R>, &mut Vec<R::Event>)) {
+        change(&mut self.shared.state.lock(), &mut self.events);
+        for event in self.events.drain(..) {
+            R::act(&self.shared, event);
+        }
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if self.phase != Phase::Open {
+                return Poll::Ready(());
+            }
+            let period = self.shared.config.keepalive / 2;
+            self.timer.set(tokio::time::sleep(period));
+            self.tick();
+        }
+        Poll::Pending
+    }
+
+    /// Every half of `keepalive`, and once at the time-out of the HELLO.
+    fn tick(&mut self) {
+        let shared = self.shared.clone();
+        let mut state = shared.state.lock();
+        if state.hello.is_none() {
+            let late = violation("the other side did not say HELLO in time");
+            state.refuse(late, &mut self.events);
+        }
+        self.silent = if std::mem::take(&mut self.heard) {
+            0
+        } else {
+            self.silent + 1
+        };
+        let waits = state.out.buffered() > 0 && !std::mem::take(&mut state.progress);
+        self.stuck = if waits { self.stuck + 1 } else { 0 };
+        if self.silent > 2 || self.stuck > 2 {
+            state.end(lost("the other side is silent"), &mut self.events);
+        } else if self.silent == 2 {
+            state.out.frame(Kind::Ping, 0, &Ping { id: 1 });
+        } else if self.silent == 1 && self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+            self.read_bytes = READ_BYTES;
+            state.out.shrink();
+        }
+        for stream in state.receiving.stalled() {
+            R::stalled(&mut state, stream, &mut self.events);
+        }
+        shared.flush(state);
+        for event in self.events.drain(..) {
+            R::act(&shared, event);
+        }
+    }
+
+    /// Writes what the users could not. Ready when nothing is left, or nothing can be.
+    fn poll_writing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.io {
+            Io::Tcp(_) => self.poll_socket(cx),
+            Io::Other(_) => self.poll_stream(cx),
+        }
+    }
+
+    fn poll_socket(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let shared = &self.shared;
+        let Some(socket) = shared.socket() else {
+            return Poll::Ready(());
+        };
+        loop {
+            let mut state = shared.state.lock();
+            if state.broken.is_some() || !(state.blocked || state.out.has_bytes()) {
+                return Poll::Ready(());
+            }
+            if !state.blocked {
+                // Somebody else writes.
+                return Poll::Pending;
+            }
+            drop(state);
+            // An error shows itself in the write.
+            let _ = ready!(socket.as_ref().poll_write_ready(cx));
+            let mut state = shared.state.lock();
+            state.blocked = false;
+            shared.flush(state);
+        }
+    }
+
+    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Io::Other(stream) = &mut self.io else {
+            return Poll::Ready(());
+        };
+        loop {
+            let mut state = self.shared.state.lock();
+            if state.broken.is_some() {
+                return Poll::Ready(());
+            }
+            if !state.out.has_bytes() {
+                drop(state);
+                let _ = ready!(Pin::new(&mut *stream).poll_flush(cx));
+                return Poll::Ready(());
+            }
+            let mut bytes = state.out.take();
+            drop(state);
+            let written = Pin::new(&mut *stream).poll_write(cx, &bytes);
+            if let Poll::Ready(Ok(n)) = &written {
+                bytes.advance(*n);
+            }
+            let mut state = self.shared.state.lock();
+            state.out.written(bytes);
+            match ready!(written) {
+                Ok(1..) => state.progress = true,
+                Ok(0) => state.broken = Some(lost("it takes no more bytes")),
+                Err(error) => state.broken = Some(lost(&format!("writing failed: {error}"))),
+            }
+        }
+    }
+
+    /// Looks whether the connection is over; if so, begins to close it.
+    fn check_end(&mut self) {
+        let shared = self.shared.clone();
+        let mut state = shared.state.lock();
+        if let Some(error) = state.broken.clone() {
+            state.end(error, &mut self.events);
+        }
+        let drained = state.draining
+            && state.role.is_idle()
+            && state.receiving.len() == 0
+            && state.out.buffered() == 0;
+        if drained {
+            state.end(stopping(), &mut self.events);
+        }
+        let over = state.ended.is_some();
+        drop(state);
+        for event in self.events.drain(..) {
+            R::act(&shared, event);
+        }
+        if over && self.phase == Phase::Open {
+            self.phase = Phase::Closing;
+            self.timer.set(tokio::time::sleep(LINGER));
+        }
+    }
+
+    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.phase == Phase::Closing {
+            ready!(self.poll_writing(cx));
+            match &mut self.io {
+                Io::Tcp(read) => {
+                    let _ = SockRef::from(AsRef::<tokio::net::TcpStream>::as_ref(read))
+                        .shutdown(Shutdown::Write);
+                }
+                Io::Other(stream) => {
+                    let _ = ready!(Pin::new(stream).poll_shutdown(cx));
+                }
+            }
+            self.phase = Phase::Lingering;
+        }
+        self.poll_reading(cx)
+    }
+}
+
+impl<R: Role> Future for Driver<R> {
+    type Output = Result<(), EddyError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.shared.driver.register(cx.waker());
+        if std::mem::take(&mut this.gathering) {
+            this.uncork(this.shared.state.lock());
+        }
+        if this.phase == Phase::Open {
+            let timer = this.poll_timer(cx);
+            let _ = this.poll_reading(cx);
+            let _ = this.poll_writing(cx);
+            this.check_end();
+            if this.phase == Phase::Open {
+                return Poll::Pending;
+            }
+            let _: Poll<()> = timer;
+        }
+        let timer = this.poll_timer(cx);
+        if this.poll_closing(cx).is_pending() && timer.is_pending() {
+            return Poll::Pending;
+        }
+        Poll::Ready(match this.shared.state.lock().ended.clone() {
+            Some(error) if error.code != ErrorCode::ShuttingDown => Err(error),
+            _ => Ok(()),
+        })
+    }
+}
+
+impl<R: Role> Drop for Driver<R> {
+    fn drop(&mut self) {
+        self.end_with(|state, events| {
+            state.out.clear();
+            state.end(lost("this side stopped"), events);
+        });
+        self.shared.closed.close();
+        // Users may hold the socket for longer than this.
+        if let Some(socket) = self.shared.socket() {
+            let _ = SockRef::from(socket.as_ref()).shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// The head of a frame as a message.
+pub(crate) fn head<M: Message + Default>(frame: &Frame) -> Result<M, EddyError> {
+    M::decode(frame.head.clone())
+        .map_err(|error| violation(format!("the head of a frame does not decode: {error}")))
+}
+
+/// The reason of a side that just stops.
+pub(crate) fn stopping() -> EddyError {
+    EddyError::new(ErrorCode::ShuttingDown, "the other side is stopping")
+        .hint("Connect again, to this node or another one.")
+}

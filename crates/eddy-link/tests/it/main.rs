@@ -1,0 +1,5 @@
+//! The link over real sockets: what its two sides promise each other and their users.
+#![allow(clippy::disallowed_methods, reason = "a test starts tasks of its own")]
+
+mod basic;
+mod support;

@@ -1,0 +1,297 @@
+//! Requests from outside: calls of agents and invocations of functions.
+
+use crate::clock;
+use crate::facade::{CallOptions, Reply as Answer};
+use crate::functions;
+use crate::inner::Inner;
+use crate::node::Node;
+use crate::reply::{Reply, lost};
+use crate::turns::limit_of;
+use bytes::Bytes;
+use eddy_core::{
+    CallChain, DedupeKey, DedupeScope, FunctionStart, Message, MessageId, Operation, Origin,
+};
+use eddy_types::limits::MAX_IDEMPOTENCY_KEY_BYTES;
+use eddy_types::{AgentId, EddyError, ErrorCode, FunctionId, MethodName, TimeoutSpec, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A request that may go to its agent.
+struct Admitted {
+    id: MessageId,
+    key: Option<String>,
+    now: Timestamp,
+    deadline: Option<Timestamp>,
+    traceparent: Option<String>,
+}
+
+impl Node {
+    /// Calls a method of an agent. `Err` when it never reached the agent.
+    pub async fn call(
+        &self,
+        agent: AgentId,
+        method: MethodName,
+        argument: Bytes,
+        options: CallOptions,
+    ) -> Result<Answer, EddyError> {
+        let (spec, limit) = self.inner.catalog.route(&agent, &method)?;
+        if options.snapshot {
+            return crate::snapshot::query(&self.inner, agent, method, argument, &options).await;
+        }
+        let operation = Operation::Method {
+            method,
+            argument,
+            read_only: spec.read_only,
+        };
+        let request = admit(&self.inner, &agent, options, limit)?;
+        Ok(self.ask(agent, operation, request).await)
+    }
+
+    /// [`Node::call`] for who does not wait: the answer goes to `then`, once, on whatever thread
+    /// has it first, often this one before the call returns. `then` must not block. Answers with
+    /// the message's id once the message is on its way.
+    ///
+    /// A snapshot query has no id yet when this returns.
+    pub fn call_then(
+        &self,
+        agent: AgentId,
+        method: MethodName,
+        argument: Bytes,
+        options: CallOptions,
+        then: impl FnOnce(Result<Answer, EddyError>) + Send + 'static,
+    ) -> Option<MessageId> {
+        let inner = &self.inner;
+        let routed = inner.catalog.route(&agent, &method);
+        if options.snapshot {
+            let inner = inner.clone();
+            self.inner.tasks.spawn(async move {
+                then(crate::snapshot::query(&inner, agent, method, argument, &options).await);
+            });
+            return None;
+        }
+        let admitted = routed.and_then(|(spec, limit)| {
+            let request = admit(inner, &agent, options, limit)?;
+            Ok((spec.read_only, request))
+        });
+        let (read_only, mut request) = match admitted {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                then(Err(error));
+                return None;
+            }
+        };
+        let operation = Operation::Method {
+            method,
+            argument,
+            read_only,
+        };
+        let (id, traceparent) = (request.id, request.traceparent.take());
+        let traced = traceparent.map(|traceparent| (inner.clone(), traceparent));
+        let reply = Reply::Then(Box::new(move |outcome| {
+            if let Some((inner, traceparent)) = traced {
+                inner.recent.traced(id, traceparent);
+            }
+            then(Ok(Answer {
+                invocation: id,
+                outcome,
+            }));
+        }));
+        deliver(inner, agent, operation, request, reply);
+        Some(id)
+    }
+
+    /// Gives a call up that nobody waits for any more. One that has begun goes on to its end.
+    pub fn cancel_call(&self, agent: &AgentId, call: MessageId) {
+        let shard = self.inner.map.shard_of_agent(agent);
+        self.inner.step(shard, |state, _, _, out| {
+            state.core.cancel_call(agent, call, out)
+        });
+    }
+
+    /// Deletes an agent with its state and timers.
+    pub async fn delete_agent(
+        &self,
+        agent: AgentId,
+        options: CallOptions,
+    ) -> Result<(), EddyError> {
+        let inner = &self.inner;
+        let app = inner.catalog.agent_type(agent.tenant(), agent.agent_type());
+        let limit = app
+            .ok()
+            .and_then(|app| Some(app.agent(agent.agent_type())?.0.timeout));
+        let limit = limit.unwrap_or(TimeoutSpec::None);
+        let request = admit(inner, &agent, options, limit)?;
+        let reply = self.ask(agent, Operation::Delete, request).await;
+        reply.outcome.map(drop)
+    }
+
+    async fn ask(&self, agent: AgentId, operation: Operation, mut request: Admitted) -> Answer {
+        let (id, deadline) = (request.id, request.deadline);
+        let traceparent = request.traceparent.take();
+        let (reply, receiver) = Reply::outcome();
+        deliver(&self.inner, agent, operation, request, reply);
+        // An answer that is there at once lets the caller's task go on for ever otherwise.
+        tokio::task::coop::consume_budget().await;
+        let outcome = wait(receiver, deadline).await;
+        if let Some(traceparent) = traceparent {
+            self.inner.recent.traced(id, traceparent);
+        }
+        Answer {
+            invocation: id,
+            outcome,
+        }
+    }
+
+    /// Invokes a function and waits. `Err` when it never reached the function.
+    pub async fn invoke(
+        &self,
+        function: FunctionId,
+        argument: Bytes,
+        options: CallOptions,
+    ) -> Result<Answer, EddyError> {
+        let inner = &self.inner;
+        refuse_when_stopping(inner)?;
+        tokio::task::coop::consume_budget().await;
+        let app = inner.catalog.function(&function)?;
+        let now = clock::now();
+        let timeout = app.function(&function.name).map(|(spec, _)| spec.timeout);
+        let deadline = match options.timeout {
+            Some(timeout) => Some(now.plus(timeout)),
+            None => timeout.and_then(|timeout| limit_of(timeout, now)),
+        };
+        let chain = CallChain::root(now);
+        let (id, outcome) = match checked_key(options.idempotency_key)? {
+            Some(key) => {
+                let id = MessageId::of_key(&DedupeScope::Function(function.clone()), &key);
+                let request = (function, argument, Some(key), false);
+                (
+                    id,
+                    functions::submit(inner, id, request, chain, deadline).await,
+                )
+            }
+            None => {
+                let id = clock::fresh_id();
+                let start = FunctionStart {
+                    id,
+                    function,
+                    argument,
+                    attempt: 1,
+                    deadline,
+                    chain,
+                };
+                (id, functions::invoke_plain(inner, start).await)
+            }
+        };
+        if let Some(traceparent) = options.traceparent {
+            inner.recent.traced(id, traceparent);
+        }
+        Ok(Answer {
+            invocation: id,
+            outcome,
+        })
+    }
+
+    /// Accepts an invocation durably and answers with its id; it runs later.
+    pub async fn invoke_async(
+        &self,
+        function: FunctionId,
+        argument: Bytes,
+        options: CallOptions,
+    ) -> Result<MessageId, EddyError> {
+        let inner = &self.inner;
+        refuse_when_stopping(inner)?;
+        inner.catalog.function(&function)?;
+        let key = checked_key(options.idempotency_key)?;
+        let id = match &key {
+            Some(key) => MessageId::of_key(&DedupeScope::Function(function.clone()), key),
+            None => clock::fresh_id(),
+        };
+        let chain = CallChain::root(clock::now());
+        functions::submit(inner, id, (function, argument, key, true), chain, None).await?;
+        Ok(id)
+    }
+}
+
+/// What is checked, and chosen, before a request goes to its agent.
+fn admit(
+    inner: &Inner,
+    agent: &AgentId,
+    options: CallOptions,
+    limit: TimeoutSpec,
+) -> Result<Admitted, EddyError> {
+    refuse_when_stopping(inner)?;
+    let now = clock::now();
+    let key = checked_key(options.idempotency_key)?;
+    let id = match &key {
+        Some(key) => MessageId::of_key(&DedupeScope::Agent(agent.clone()), key),
+        None => clock::fresh_id(),
+    };
+    let deadline = match options.timeout {
+        Some(timeout) => Some(now.plus(timeout)),
+        None => limit_of(limit, now),
+    };
+    Ok(Admitted {
+        id,
+        key,
+        now,
+        deadline,
+        traceparent: options.traceparent,
+    })
+}
+
+fn deliver(
+    inner: &Arc<Inner>,
+    agent: AgentId,
+    operation: Operation,
+    request: Admitted,
+    reply: Reply,
+) {
+    let shard = inner.map.shard_of_agent(&agent);
+    let message = Message {
+        id: request.id,
+        to: agent,
+        operation,
+        retriable: request.key.is_some(),
+        origin: Origin::Request {
+            reply,
+            key: request.key.map(DedupeKey::Client),
+        },
+        deadline: request.deadline,
+        chain: CallChain::root(request.now),
+    };
+    inner.step(shard, |state, now, view, out| {
+        state.core.deliver(message, now, view, out)
+    });
+}
+
+/// Waits for a reply. The core ends messages that wait past their deadline and the node turns that
+/// run past it; the margin is for their news to arrive.
+async fn wait(
+    receiver: tokio::sync::oneshot::Receiver<eddy_core::Outcome>,
+    deadline: Option<Timestamp>,
+) -> eddy_core::Outcome {
+    const MARGIN: Duration = Duration::from_secs(1);
+    match deadline {
+        Some(deadline) => crate::effects::answer(receiver, deadline.plus(MARGIN)).await,
+        None => receiver.await.unwrap_or_else(|_| Err(lost())),
+    }
+}
+
+pub(crate) fn refuse_when_stopping(inner: &Inner) -> Result<(), EddyError> {
+    inner.not_serving().map_or(Ok(()), Err)
+}
+
+fn checked_key(key: Option<String>) -> Result<Option<String>, EddyError> {
+    match &key {
+        Some(key) if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES => {
+            Err(EddyError::new(
+                ErrorCode::InvalidArgument,
+                format!(
+                    "an idempotency key has 1 to {MAX_IDEMPOTENCY_KEY_BYTES} bytes, not {}",
+                    key.len()
+                ),
+            ))
+        }
+        _ => Ok(key),
+    }
+}

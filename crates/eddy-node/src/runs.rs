@@ -1,0 +1,142 @@
+//! Where a turn begins: on the thread that decided it, at once. Most turns end within microseconds,
+//! and handing one to another task or thread would cost more than the turn itself. One that waits or
+//! computes for longer goes on as a task of its own.
+//!
+//! What a turn takes is not here: see `turns.rs`.
+
+use crate::clock;
+use crate::inner::Inner;
+use crate::turns;
+use eddy_core::TurnStart;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::runtime::Handle;
+
+/// Calls nested on one thread's stack; the next one becomes a task.
+const MAX_NESTED: u32 = 8;
+/// Turns that wait on one thread until the one before them ends.
+const MAX_QUEUED: usize = 64;
+/// How long one thread runs turns one after the other before the rest become tasks: whoever called
+/// has other work waiting.
+const BUDGET: Duration = Duration::from_micros(500);
+
+thread_local! {
+    static HERE: Here = const {
+        Here {
+            running: Cell::new(false),
+            nested: Cell::new(0),
+            queue: RefCell::new(VecDeque::new()),
+        }
+    };
+}
+
+/// What this thread runs.
+struct Here {
+    /// A turn runs on this thread, outside of any guest: what is decided now waits in the queue.
+    running: Cell<bool>,
+    /// Guests on this thread's stack.
+    nested: Cell<u32>,
+    queue: RefCell<VecDeque<(Arc<Inner>, TurnStart)>>,
+}
+
+/// Runs a turn here and now, or as soon as the one that this thread is about to end is over.
+pub(crate) fn run(inner: &Arc<Inner>, start: TurnStart) {
+    let start = match HERE.with(|here| here.queue_up(inner, start)) {
+        Place::Queued => return,
+        Place::Elsewhere(start) => return turns::spawn(inner, start),
+        Place::Here(start) => start,
+    };
+    // The journal's thread and others that no task runs on must not be held up.
+    if Handle::try_current().is_err() {
+        return turns::spawn(inner, start);
+    }
+    let _running = Running::begin();
+    let began = clock::instant();
+    turns::run(inner, start);
+    while let Some((inner, start)) = HERE.with(|here| here.queue.borrow_mut().pop_front()) {
+        if began.elapsed() < BUDGET {
+            turns::run(&inner, start);
+        } else {
+            turns::spawn(&inner, start);
+        }
+    }
+}
+
+enum Place {
+    Here(TurnStart),
+    Queued,
+    Elsewhere(TurnStart),
+}
+
+impl Here {
+    fn queue_up(&self, inner: &Arc<Inner>, start: TurnStart) -> Place {
+        if self.nested.get() >= MAX_NESTED {
+            return Place::Elsewhere(start);
+        }
+        if !self.running.get() {
+            return Place::Here(start);
+        }
+        let mut queue = self.queue.borrow_mut();
+        if queue.len() >= MAX_QUEUED {
+            return Place::Elsewhere(start);
+        }
+        queue.push_back((inner.clone(), start));
+        Place::Queued
+    }
+}
+
+/// This thread ends turns itself while this lives.
+struct Running;
+
+impl Running {
+    fn begin() -> Self {
+        HERE.with(|here| here.running.set(true));
+        Self
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        HERE.with(|here| here.running.set(false));
+    }
+}
+
+/// Lets a guest run on this thread until it ends, waits, or has computed for a tick: the turns that
+/// it causes run within it, one level deeper, and what waits outside waits on. What is not ready is to
+/// be polled again by a task, at once: nothing here wakes it.
+pub(crate) fn first_slice<T>(guest: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
+    let _outside = Outside::leave();
+    guest.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// What waited on this thread when a guest began.
+struct Outside {
+    running: bool,
+    queue: VecDeque<(Arc<Inner>, TurnStart)>,
+}
+
+impl Outside {
+    fn leave() -> Self {
+        HERE.with(|here| {
+            here.nested.set(here.nested.get() + 1);
+            Self {
+                running: here.running.replace(false),
+                queue: std::mem::take(&mut here.queue.borrow_mut()),
+            }
+        })
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        HERE.with(|here| {
+            here.nested.set(here.nested.get() - 1);
+            here.running.set(self.running);
+            *here.queue.borrow_mut() = std::mem::take(&mut self.queue);
+        });
+    }
+}
