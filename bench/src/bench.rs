@@ -15,6 +15,8 @@ pub(crate) struct Bench {
     pub(crate) peers: Peers,
     pub(crate) round: usize,
     pub(crate) suite: Suite,
+    /// Suites that ended early, and why.
+    pub(crate) failures: Vec<String>,
 }
 
 impl Bench {
@@ -25,6 +27,7 @@ impl Bench {
             peers,
             round: 1,
             suite: Suite::Message,
+            failures: Vec::new(),
         }
     }
 

@@ -48,7 +48,7 @@ async fn run(plan: Plan, peers: Peers) -> Result<()> {
     let mut bench = Bench::new(plan, peers);
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
-        done = measure(&mut bench) => done?,
+        () = measure(&mut bench) => {}
         _ = terminate.recv() => bail!("told to stop"),
         _ = tokio::signal::ctrl_c() => bail!("interrupted"),
     }
@@ -59,10 +59,14 @@ async fn run(plan: Plan, peers: Peers) -> Result<()> {
     if bench.plan.record {
         report::record::write(&bench)?;
     }
-    Ok(())
+    match bench.failures.first() {
+        None => Ok(()),
+        Some(first) => bail!("{} suites ended early: {first}", bench.failures.len()),
+    }
 }
 
-async fn measure(bench: &mut Bench) -> Result<()> {
+/// What fails is remembered, so that hours of figures are not lost with it.
+async fn measure(bench: &mut Bench) {
     let suites = bench.plan.suites.clone();
     for round in 1..=bench.plan.rounds {
         bench.round = round;
@@ -72,8 +76,11 @@ async fn measure(bench: &mut Bench) -> Result<()> {
                 continue;
             }
             eprintln!("round {round} of {}: {}", bench.plan.rounds, suite.name());
-            suites::run(bench, suite).await?;
+            if let Err(error) = suites::run(bench, suite).await {
+                eprintln!("  {} ends early: {error:#}", suite.name());
+                let failure = format!("{}, round {round}: {error:#}", suite.name());
+                bench.failures.push(failure);
+            }
         }
     }
-    Ok(())
 }

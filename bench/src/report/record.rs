@@ -1,7 +1,6 @@
 //! The page of results, bench/RESULTS.md, and the plots beside the documentation.
 
-use super::table::{self, Form};
-use super::{machine, plot};
+use super::{machine, plot, table};
 use crate::args::Suite;
 use crate::bench::Bench;
 use crate::node;
@@ -51,7 +50,7 @@ fn page(bench: &Bench) -> Result<String> {
     out.push_str(METHOD);
     peers(&mut out, bench)?;
     writeln!(out, "\n### Targets\n")?;
-    let verdicts = table::verdicts(&bench.rows, &plan.suites, Form::Markdown);
+    let verdicts = table::verdicts(&bench.rows, &plan.suites);
     writeln!(out, "{verdicts}")?;
     for suite in plan.suites.iter().copied() {
         section(&mut out, bench, suite)?;
@@ -92,7 +91,7 @@ fn section(out: &mut String, bench: &Bench, suite: Suite) -> Result<()> {
     let name = suite.name();
     writeln!(out, "\n### {name}\n")?;
     writeln!(out, "![{name}](../docs/bench/{name}.svg)\n")?;
-    writeln!(out, "{}", table::rows(&bench.rows, suite, Form::Markdown))?;
+    writeln!(out, "{}", table::rows(&bench.rows, suite))?;
     let notes = table::notes(&bench.rows, suite);
     if !notes.is_empty() {
         writeln!(out)?;
@@ -100,10 +99,6 @@ fn section(out: &mut String, bench: &Bench, suite: Suite) -> Result<()> {
     for note in notes {
         writeln!(out, "- {note}")?;
     }
-    writeln!(
-        out,
-        "\n{}",
-        table::checks(&bench.rows, suite, Form::Markdown)
-    )?;
+    writeln!(out, "\n{}", table::checks(&bench.rows, suite))?;
     Ok(())
 }

@@ -1,32 +1,21 @@
-//! Tables: the rows, the ratios with their bounds, and the verdicts. The same content for the
-//! terminal and for Markdown.
+//! Tables: the rows, the ratios with their bounds, and the verdicts. In Markdown, which a terminal
+//! shows well enough.
 
 use super::targets::{Check, TARGETS, Verdict};
 use super::{digits, show};
 use crate::args::{Plan, Suite};
 use crate::rows::{Metric, Row, Rows, Side};
-use comfy_table::presets::{ASCII_MARKDOWN, UTF8_HORIZONTAL_ONLY};
+use comfy_table::presets::ASCII_MARKDOWN;
 use serde_json::{Value, json};
 
-/// Where a table is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    Terminal,
-    Markdown,
-}
-
-fn table(form: Form, header: &[&str]) -> comfy_table::Table {
+fn table(header: &[&str]) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
-    table.load_style(match form {
-        Form::Terminal => UTF8_HORIZONTAL_ONLY,
-        Form::Markdown => ASCII_MARKDOWN,
-    });
-    table.set_header(header);
+    table.load_style(ASCII_MARKDOWN).set_header(header);
     table
 }
 
 /// Everything that was measured in a suite.
-pub(crate) fn rows(rows: &Rows, suite: Suite, form: Form) -> String {
+pub(crate) fn rows(rows: &Rows, suite: Suite) -> String {
     let header = [
         "work",
         "p50 us",
@@ -35,7 +24,7 @@ pub(crate) fn rows(rows: &Rows, suite: Suite, form: Form) -> String {
         "other",
         "flush us",
     ];
-    let mut table = table(form, &header);
+    let mut table = table(&header);
     for row in rows.0.iter().filter(|row| row.suite == suite) {
         table.add_row(cells(row));
     }
@@ -78,7 +67,7 @@ pub(crate) fn notes(rows: &Rows, suite: Suite) -> Vec<String> {
 }
 
 /// The ratios and bounds of a suite's targets.
-pub(crate) fn checks(rows: &Rows, suite: Suite, form: Form) -> String {
+pub(crate) fn checks(rows: &Rows, suite: Suite) -> String {
     let header = [
         "target",
         "row",
@@ -88,7 +77,7 @@ pub(crate) fn checks(rows: &Rows, suite: Suite, form: Form) -> String {
         "bound",
         "",
     ];
-    let mut table = table(form, &header);
+    let mut table = table(&header);
     for target in TARGETS.iter().filter(|target| target.suite == suite) {
         for check in target.checks {
             table.add_row(check_cells(rows, target.number, check));
@@ -125,8 +114,8 @@ fn measure(metric: Metric) -> &'static str {
 }
 
 /// One line for each target of the suites that ran.
-pub(crate) fn verdicts(rows: &Rows, suites: &[Suite], form: Form) -> String {
-    let mut table = table(form, &["", "target", "verdict"]);
+pub(crate) fn verdicts(rows: &Rows, suites: &[Suite]) -> String {
+    let mut table = table(&["", "target", "verdict"]);
     for target in TARGETS.iter().filter(|t| suites.contains(&t.suite)) {
         let number = target.number.to_string();
         let verdict = target.verdict(rows).text();
@@ -139,13 +128,13 @@ pub(crate) fn verdicts(rows: &Rows, suites: &[Suite], form: Form) -> String {
 pub(crate) fn print(rows: &Rows, plan: &Plan) {
     for suite in plan.suites.iter().copied() {
         println!("\n{}", suite.name());
-        println!("{}", self::rows(rows, suite, Form::Terminal));
+        println!("{}", self::rows(rows, suite));
         for note in notes(rows, suite) {
             println!("  {note}");
         }
-        println!("{}", checks(rows, suite, Form::Terminal));
+        println!("{}", checks(rows, suite));
     }
-    println!("\n{}", verdicts(rows, &plan.suites, Form::Terminal));
+    println!("\n{}", verdicts(rows, &plan.suites));
     println!(
         "medians of {} rounds, {} s a row; ratios are taken within each round",
         plan.rounds,
