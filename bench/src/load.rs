@@ -3,7 +3,7 @@
 //! time would; with more it has a thread for each core. That holds for every side alike.
 
 use crate::rows::Figures;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use hdrhistogram::Histogram;
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -48,7 +48,10 @@ where
 {
     let mut ready = Vec::with_capacity(callers);
     for caller in 0..callers {
-        ready.push(make(caller).await?);
+        let mut caller = make(caller).await?;
+        // What it talks to is there before the time starts.
+        caller.once().await?;
+        ready.push(caller);
     }
     let from = Instant::now() + WARM_UP;
     let tasks: Vec<_> = ready
@@ -59,7 +62,7 @@ where
     for task in tasks {
         all.add(&task.await??)?;
     }
-    Ok(all.figures(time))
+    all.measured(time)
 }
 
 async fn one(mut caller: impl Caller, from: Instant, time: Duration) -> Result<Times> {
@@ -98,7 +101,7 @@ where
             anyhow::Ok(all)
         })
     })?;
-    Ok(all.figures(time))
+    all.measured(time)
 }
 
 fn one_thread(
@@ -136,7 +139,7 @@ pub(crate) fn window(
                 times.record(now - sent)?;
             }
             if now >= from + time {
-                return Ok(times.figures(time));
+                return times.measured(time);
             }
         }
     })
@@ -185,12 +188,19 @@ impl Times {
         self.0.len()
     }
 
-    /// Percentiles, and the rate over `time`.
+    /// The figures of a row; an error when there are none, which is no rate of 0.
+    fn measured(&self, time: Duration) -> Result<Figures> {
+        ensure!(self.len() > 0, "no request was answered in {time:?}");
+        Ok(self.figures(time))
+    }
+
+    /// Percentiles, if there was anything, and the rate over `time`.
     pub(crate) fn figures(&self, time: Duration) -> Figures {
-        let at = |quantile| self.0.value_at_quantile(quantile) as f64 / 1e3;
+        let any = self.len() > 0;
+        let at = |quantile| any.then(|| self.0.value_at_quantile(quantile) as f64 / 1e3);
         Figures {
-            p50_us: Some(at(0.5)),
-            p99_us: Some(at(0.99)),
+            p50_us: at(0.5),
+            p99_us: at(0.99),
             per_second: Some(self.0.len() as f64 / time.as_secs_f64()),
             ..Figures::default()
         }
