@@ -406,6 +406,15 @@ impl Responder {
         }
     }
 
+    /// Tells of the end of the wait even when the responder itself was given to somebody else.
+    #[must_use]
+    pub fn awaited(&self) -> Awaited {
+        Awaited {
+            connection: self.connection.clone(),
+            stream: self.stream,
+        }
+    }
+
     /// Waits until nobody waits for the answer any more. Does not borrow the responder; never ends
     /// once the answer was given.
     pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
@@ -424,6 +433,41 @@ impl Responder {
         if let Some(connection) = self.connection.take() {
             connection.finish(self.stream, invocation.or(self.invocation), result);
         }
+    }
+}
+
+/// Whether an answer is still awaited. See [`Responder::awaited`].
+pub struct Awaited {
+    connection: Option<Arc<dyn Connection>>,
+    stream: u64,
+}
+
+impl Awaited {
+    /// Whether there is no answer yet and somebody waits for it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let connection = self.connection.as_ref();
+        connection.is_some_and(|connection| !connection.is_cancelled(self.stream))
+    }
+
+    /// As [`Responder::on_cancel`]; `call` is also called when the answer was given already.
+    pub fn on_cancel(&self, call: impl FnOnce() + Send + 'static) {
+        let call: OnCancel = Box::new(call);
+        let late = match &self.connection {
+            Some(connection) => connection.on_cancel(self.stream, call),
+            None => Some(call),
+        };
+        if let Some(call) = late {
+            call();
+        }
+    }
+}
+
+impl fmt::Debug for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Awaited")
+            .field("stream", &self.stream)
+            .finish_non_exhaustive()
     }
 }
 

@@ -6,6 +6,7 @@ use crate::functions;
 use crate::inner::Inner;
 use crate::node::Node;
 use crate::reply::{Reply, lost};
+use crate::runs;
 use crate::turns::limit_of;
 use bytes::Bytes;
 use eddy_core::{
@@ -13,6 +14,7 @@ use eddy_core::{
 };
 use eddy_types::limits::MAX_IDEMPOTENCY_KEY_BYTES;
 use eddy_types::{AgentId, EddyError, ErrorCode, FunctionId, MethodName, TimeoutSpec, Timestamp};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,6 +108,14 @@ impl Node {
         self.inner.step(shard, |state, _, _, out| {
             state.core.cancel_call(agent, call, out)
         });
+    }
+
+    /// Runs work on a request here and now as far as it goes; what does not end at once goes on as
+    /// a task, which a stop waits for.
+    pub fn run(&self, mut work: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        if runs::first_slice(work.as_mut()).is_pending() {
+            self.inner.tasks.spawn(work);
+        }
     }
 
     /// Deletes an agent with its state and timers.

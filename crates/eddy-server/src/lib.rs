@@ -1,9 +1,10 @@
-//! HTTP in front of a node: the API of issue 2 with its documents from eddy-api, health, metrics
+//! HTTP and the native link in front of a node: the API with its documents from eddy-api, health, metrics
 //! and the OpenAPI description. Translates, bounds and answers; what a request means is the node's.
 //!
 //! | module | what |
 //! |---|---|
 //! | `listen` | the address, connections and their limits, shutdown |
+//! | `link` | the native link: the same node behind another protocol |
 //! | `origin` | which pages and host names are let in |
 //! | `routes` | a file per group of routes |
 //! | `request`, `body`, `options` | from a request to what the node takes |
@@ -12,6 +13,7 @@
 
 mod body;
 mod convert;
+mod link;
 mod listen;
 mod metrics;
 mod options;

@@ -1,6 +1,7 @@
 //! The address, the connections and their limits. The only place of the server that starts tasks:
 //! one per connection, tracked, so that shutdown can wait for them.
 
+use crate::link::LinkHandler;
 use crate::metrics::{HttpStats, registry};
 use crate::origin;
 use crate::reply::problem;
@@ -27,6 +28,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
@@ -36,7 +38,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// HTTP/2: requests one connection may have open.
 const STREAMS_PER_CONNECTION: u32 = 1024;
-/// How many bytes tell HTTP/1 from HTTP/2.
+/// How many bytes tell HTTP/1 from HTTP/2; the first one tells a native link from both.
 const PREFACE: &[u8; 4] = b"PRI ";
 
 /// A bound listener in front of a node.
@@ -49,7 +51,10 @@ pub struct Server {
 struct Connections {
     router: Router,
     stats: Arc<HttpStats>,
-    in_flight: Semaphore,
+    in_flight: Arc<Semaphore>,
+    link: Arc<LinkHandler>,
+    /// Native links are to end when they have answered what they took.
+    stopping: CancellationToken,
 }
 
 /// `insecure-listen` for an address that other machines can reach: there are no tokens yet.
@@ -81,14 +86,22 @@ impl Server {
         })?;
         let stats = Arc::new(HttpStats::default());
         let metrics = registry(node.clone(), stats.clone());
-        let router = routes::router(AppState::new(node), metrics);
-        let in_flight = Semaphore::new(MAX_IN_FLIGHT);
+        let state = AppState::new(node);
+        let router = routes::router(state.clone(), metrics);
+        let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
+        let link = Arc::new(LinkHandler {
+            state,
+            stats: stats.clone(),
+            in_flight: in_flight.clone(),
+        });
         Ok(Self {
             listener,
             shared: Arc::new(Connections {
                 router,
                 stats,
                 in_flight,
+                link,
+                stopping: CancellationToken::new(),
             }),
         })
     }
@@ -130,6 +143,7 @@ impl Server {
             () = stop => {}
         }
         drop(self.listener);
+        self.shared.stopping.cancel();
         graceful.shutdown().await;
         tasks.close();
         tasks.wait().await;
@@ -143,7 +157,6 @@ impl Connections {
         _slot: OwnedSemaphorePermit,
         watcher: hyper_util::server::graceful::Watcher,
     ) {
-        let _open = Gauge::up(&self.stats.connections);
         // Answers are small and must not wait for one another.
         let _ = stream.set_nodelay(true);
         let mut head = [0; PREFACE.len()];
@@ -151,6 +164,10 @@ impl Connections {
         else {
             return;
         };
+        if eddy_link::is_preface(&head[..length]) {
+            return self.link(stream).await;
+        }
+        let _open = Gauge::up(&self.stats.connections);
         let io = TokioIo::new(stream);
         let this = self.clone();
         let service = service_fn(move |request| {
@@ -166,6 +183,23 @@ impl Connections {
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended early");
+        }
+    }
+
+    /// Serves a native link until it ends, or the node stops.
+    async fn link(&self, stream: TcpStream) {
+        let _open = Gauge::up(&self.stats.links);
+        let config = eddy_link::Config::default();
+        let (mut serving, drain) = eddy_link::serve(stream, self.link.clone(), &config);
+        let ended = tokio::select! {
+            ended = &mut serving => ended,
+            () = self.stopping.cancelled() => {
+                drain.start();
+                serving.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a native link ended early");
         }
     }
 

@@ -29,6 +29,9 @@ pub(crate) struct HttpStats {
     answers: [AtomicU64; 5],
     pub(crate) in_flight: AtomicU64,
     pub(crate) connections: AtomicU64,
+    /// Answers over native links: results, and errors.
+    pub(crate) link_answers: [AtomicU64; 2],
+    pub(crate) links: AtomicU64,
 }
 
 impl HttpStats {
@@ -190,7 +193,17 @@ impl Out<'_> {
         let in_flight = http.in_flight.load(Relaxed);
         self.gauge("http_in_flight", "Requests being handled", None, in_flight)?;
         let connections = http.connections.load(Relaxed);
-        self.gauge("http_connections", "Open connections", None, connections)
+        self.gauge("http_connections", "Open connections", None, connections)?;
+        let answers = http.link_answers.each_ref().map(|kind| kind.load(Relaxed));
+        self.by(
+            "link_answers",
+            "Requests over native links that were answered",
+            "outcome",
+            &["ok", "error"],
+            &answers,
+        )?;
+        let links = http.links.load(Relaxed);
+        self.gauge("link_connections", "Open native links", None, links)
     }
 
     fn counter(&mut self, name: &str, help: &str, unit: Option<Unit>, value: u64) -> fmt::Result {

@@ -1,0 +1,230 @@
+//! The native link in front of a node: what a request of eddy-link means. The same node, the same
+//! limits and the same errors as HTTP; the protocol itself is eddy-link's, see docs/protocol.md.
+
+use crate::body::check_json;
+use crate::metrics::HttpStats;
+use crate::state::AppState;
+use bytes::Bytes;
+use eddy_core::MessageId;
+use eddy_link::{Handler, Operation, Request, Responder};
+use eddy_node::{CallOptions, Reply};
+use eddy_types::limits::MAX_IN_FLIGHT;
+use eddy_types::{AgentId, EddyError, ErrorCode, FunctionId, Key, MethodName, Name, TenantId};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Answers the requests of every link.
+pub(crate) struct LinkHandler {
+    pub(crate) state: AppState,
+    pub(crate) stats: Arc<HttpStats>,
+    /// The room that requests over HTTP have, too.
+    pub(crate) in_flight: Arc<Semaphore>,
+}
+
+/// A request that was let in; its room is free again when it is answered.
+struct Admitted {
+    responder: Responder,
+    stats: Arc<HttpStats>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Handler for LinkHandler {
+    fn handle(&self, request: Request, responder: Responder) {
+        let room = self.in_flight.clone().try_acquire_owned();
+        let checked = room
+            .map_err(|_| full())
+            .and_then(|room| Ok((room, argument(request.body)?, self.tenant(request.tenant)?)));
+        let (room, argument, tenant) = match checked {
+            Ok(checked) => checked,
+            Err(error) => return refuse(&self.stats, responder, error),
+        };
+        let options = CallOptions {
+            idempotency_key: request.idempotency_key,
+            timeout: request.timeout,
+            traceparent: request.traceparent,
+            snapshot: matches!(request.operation, Operation::Call { snapshot: true, .. }),
+        };
+        let admitted = Admitted {
+            responder,
+            stats: self.stats.clone(),
+            _room: room,
+        };
+        match request.operation {
+            Operation::Call {
+                agent_type,
+                key,
+                method,
+                ..
+            } => match called(tenant, &agent_type, &key, &method) {
+                Ok((agent, method)) => self.call(agent, method, argument, options, admitted),
+                Err(error) => admitted.finish(Err(error)),
+            },
+            Operation::Delete { agent_type, key } => match address(tenant, &agent_type, &key) {
+                Ok(agent) => self.delete(agent, options, admitted),
+                Err(error) => admitted.finish(Err(error)),
+            },
+            Operation::Invoke { function } => match named(tenant, &function) {
+                Ok(function) => self.invoke(function, argument, options, admitted),
+                Err(error) => admitted.finish(Err(error)),
+            },
+            Operation::Submit { function } => match named(tenant, &function) {
+                Ok(function) => self.submit(function, argument, options, admitted),
+                Err(error) => admitted.finish(Err(error)),
+            },
+        }
+    }
+}
+
+impl LinkHandler {
+    fn call(
+        &self,
+        agent: AgentId,
+        method: MethodName,
+        argument: Bytes,
+        options: CallOptions,
+        admitted: Admitted,
+    ) {
+        let node = &self.state.node;
+        // What has a key may be waited for by others, too.
+        let awaited = options
+            .idempotency_key
+            .is_none()
+            .then(|| admitted.responder.awaited());
+        let then = move |answer| admitted.finish(answer);
+        let id = node.call_then(agent.clone(), method, argument, options, then);
+        if let (Some(id), Some(awaited)) = (id, awaited)
+            && awaited.is_open()
+        {
+            let node = node.clone();
+            awaited.on_cancel(move || node.cancel_call(&agent, id));
+        }
+    }
+
+    fn invoke(
+        &self,
+        function: FunctionId,
+        argument: Bytes,
+        options: CallOptions,
+        admitted: Admitted,
+    ) {
+        let node = self.state.node.clone();
+        let work = async move {
+            let answer = node.invoke(function, argument, options).await;
+            admitted.finish(answer);
+        };
+        self.state.node.run(Box::pin(work));
+    }
+
+    fn submit(
+        &self,
+        function: FunctionId,
+        argument: Bytes,
+        options: CallOptions,
+        admitted: Admitted,
+    ) {
+        let node = self.state.node.clone();
+        let work = async move {
+            let accepted = node.invoke_async(function, argument, options).await;
+            admitted.finish(accepted.map(|invocation| Reply {
+                invocation,
+                outcome: Ok(Bytes::from_static(b"null")),
+            }));
+        };
+        self.state.node.run(Box::pin(work));
+    }
+
+    fn delete(&self, agent: AgentId, options: CallOptions, admitted: Admitted) {
+        let node = self.state.node.clone();
+        let work = async move {
+            let deleted = node.delete_agent(agent, options).await;
+            admitted.reply(None, deleted.map(|()| Bytes::from_static(b"null")));
+        };
+        self.state.node.run(Box::pin(work));
+    }
+
+    /// The tenant asked for. Without tokens there is one.
+    fn tenant(&self, asked: Option<String>) -> Result<TenantId, EddyError> {
+        let own = &self.state.tenant;
+        match asked {
+            Some(asked) if asked != own.as_str() => Err(EddyError::new(
+                ErrorCode::InvalidArgument,
+                format!("this node has no tenant {asked:?}: without tokens, all is of {own:?}"),
+            )
+            .hint("Leave the tenant out.")),
+            _ => Ok(own.clone()),
+        }
+    }
+}
+
+impl Admitted {
+    fn finish(self, answer: Result<Reply, EddyError>) {
+        match answer {
+            Ok(reply) => self.reply(Some(reply.invocation), reply.outcome),
+            Err(error) => self.reply(None, Err(error)),
+        }
+    }
+
+    fn reply(mut self, invocation: Option<MessageId>, outcome: Result<Bytes, EddyError>) {
+        self.stats.link_answered(outcome.is_ok());
+        if let Some(id) = invocation {
+            self.responder.set_invocation(id.0.to_be_bytes());
+        }
+        let reply = |body| eddy_link::Reply {
+            invocation: None,
+            body,
+        };
+        self.responder.finish(outcome.map(reply));
+    }
+}
+
+impl HttpStats {
+    fn link_answered(&self, well: bool) {
+        self.link_answers[usize::from(!well)].fetch_add(1, Relaxed);
+    }
+}
+
+fn refuse(stats: &HttpStats, responder: Responder, error: EddyError) {
+    stats.link_answered(false);
+    responder.finish(Err(error));
+}
+
+fn full() -> EddyError {
+    EddyError::new(
+        ErrorCode::Overloaded,
+        format!("the node handles {MAX_IN_FLIGHT} requests already"),
+    )
+    .hint("Try again shortly.")
+    .retry_after(Duration::from_secs(1))
+}
+
+/// The argument of a call: JSON text, `null` for none.
+fn argument(body: Bytes) -> Result<Bytes, EddyError> {
+    if body.is_empty() {
+        return Ok(Bytes::from_static(b"null"));
+    }
+    check_json(&body)?;
+    Ok(body)
+}
+
+fn address(tenant: TenantId, agent_type: &str, key: &str) -> Result<AgentId, EddyError> {
+    Ok(AgentId::new(tenant, Name::new(agent_type)?, Key::new(key)?))
+}
+
+fn called(
+    tenant: TenantId,
+    agent_type: &str,
+    key: &str,
+    method: &str,
+) -> Result<(AgentId, MethodName), EddyError> {
+    let agent = address(tenant, agent_type, key)?;
+    Ok((agent, MethodName::new(method)?))
+}
+
+fn named(tenant: TenantId, function: &str) -> Result<FunctionId, EddyError> {
+    Ok(FunctionId {
+        tenant,
+        name: Name::new(function)?,
+    })
+}
