@@ -1,34 +1,33 @@
-//! How a program calls agents: the one place that knows which client that is. Today it is HTTP with
-//! a connection for each caller; the native link takes its place here.
+//! How a program calls agents: over the native link, one connection for all of its callers. The one
+//! place that knows that protocol.
 
-use crate::http::Connection;
 use crate::load::Caller;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use bytes::Bytes;
-use hyper::{Method, StatusCode};
+use eddy_link::{Config, Failure, Operation, Request};
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::net::TcpStream;
 
-/// What the titles of rows say.
-pub(crate) const NAME: &str = "HTTP, link to come";
+/// Requests that one connection may have under way; more wait in the client.
+pub(crate) const PER_CONNECTION: usize = 1024;
 
-/// Callers that a flood may have at once: no more connections than that.
-pub(crate) const MOST_CALLERS: usize = 2048;
-
-/// A client of one node, shared by the callers of a program.
+/// A connection to a node, shared by the callers of a program.
 #[derive(Clone)]
-pub(crate) struct Link(SocketAddr);
+pub(crate) struct Link(eddy_link::Link);
 
 impl Link {
-    /// One connection.
-    #[expect(clippy::unused_async, reason = "the native client connects here")]
     pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
-        Ok(Self(address))
+        let stream = TcpStream::connect(address).await?;
+        let (link, linking) = eddy_link::open(stream, &Config::default());
+        tokio::spawn(linking);
+        link.greeted().await?;
+        Ok(Self(link))
     }
 
     /// What one caller holds: it makes one call at a time.
-    pub(crate) async fn caller(&self) -> Result<LinkCaller> {
-        Ok(LinkCaller(Connection::open(self.0).await?))
+    pub(crate) fn caller(&self) -> LinkCaller {
+        LinkCaller(self.0.clone())
     }
 }
 
@@ -42,12 +41,13 @@ pub(crate) enum Outcome {
     Failed,
 }
 
-pub(crate) struct LinkCaller(Connection);
+pub(crate) struct LinkCaller(eddy_link::Link);
 
 impl LinkCaller {
     /// A call that must succeed.
     pub(crate) async fn call(&mut self, target: &Target, argument: Bytes) -> Result<Bytes> {
-        self.0.post(&target.path(), argument).await
+        let reply = self.0.request(target.request(argument)).await?;
+        Ok(reply.body)
     }
 
     /// A call that the node may refuse, with a deadline.
@@ -56,17 +56,15 @@ impl LinkCaller {
         target: &Target,
         argument: Bytes,
         deadline: Duration,
-    ) -> Result<Outcome> {
-        let timeout = format!("{}ms", deadline.as_millis());
-        let path = target.path();
-        let sent = self.0.send(Method::POST, &path, Some(&timeout), argument);
-        match sent.await? {
-            (status, _) if status.is_success() => Ok(Outcome::Done),
-            (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, _) => {
-                Ok(Outcome::Refused)
+    ) -> Outcome {
+        let mut request = target.request(argument);
+        request.timeout = Some(deadline);
+        match self.0.request(request).await {
+            Ok(_) => Outcome::Done,
+            Err(Failure { error, .. }) if matches!(error.code.http_status(), 429 | 503) => {
+                Outcome::Refused
             }
-            (StatusCode::GATEWAY_TIMEOUT, _) => Ok(Outcome::Failed),
-            (status, body) => bail!("{status}: {}", String::from_utf8_lossy(&body)),
+            Err(_) => Outcome::Failed,
         }
     }
 }
@@ -92,6 +90,16 @@ impl Target {
     pub(crate) fn path(&self) -> String {
         format!("/v1/agents/{}/{}/{}", self.agent, self.key, self.method)
     }
+
+    fn request(&self, argument: Bytes) -> Request {
+        let operation = Operation::Call {
+            agent_type: self.agent.to_owned(),
+            key: self.key.clone(),
+            method: self.method.to_owned(),
+            snapshot: false,
+        };
+        Request::new(operation, argument)
+    }
 }
 
 /// A caller that makes the same call again and again.
@@ -102,12 +110,12 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    pub(crate) async fn new(link: &Link, target: Target, argument: Bytes) -> Result<Self> {
-        Ok(Self {
-            caller: link.caller().await?,
+    pub(crate) fn new(link: &Link, target: Target, argument: Bytes) -> Self {
+        Self {
+            caller: link.caller(),
             target,
             argument,
-        })
+        }
     }
 }
 

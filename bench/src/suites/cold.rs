@@ -2,7 +2,7 @@
 
 use super::posts;
 use crate::bench::Bench;
-use crate::link::{self, Link, LinkCaller, Target};
+use crate::link::{Link, LinkCaller, Target};
 use crate::load::{self, Caller};
 use crate::node::Node;
 use crate::peers::Peer;
@@ -25,8 +25,8 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
         ("cold.rust", "Rust", "counter"),
         ("cold.ts", "TypeScript", "tsCounter"),
     ] {
-        let title = format!("cold activation, {KEYS} keys, {what}, {}, c1", link::NAME);
-        let mut caller = Link::connect(node.address()).await?.caller().await?;
+        let title = format!("cold activation, {KEYS} keys, {what}, link, c1");
+        let mut caller = Link::connect(node.address()).await?.caller();
         prepare(&mut caller, agent).await?;
         node.all_passivated().await?;
         let work = wake(&mut caller, agent);

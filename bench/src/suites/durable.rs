@@ -3,7 +3,7 @@
 use super::{calls, flushes, posts};
 use crate::bench::Bench;
 use crate::floors::flush;
-use crate::link::{self, Target};
+use crate::link::Target;
 use crate::node::Node;
 use crate::peers::{Peer, redis};
 use crate::rows::Side;
@@ -53,7 +53,7 @@ async fn eddy(bench: &mut Bench) -> Result<()> {
     let at = node.address();
     let one = || Target::new("counter", "one", "increment");
     for (id, callers) in [("link.inc.c1", 1), ("link.inc.c32", 32)] {
-        let title = format!("durable increment, 1 agent, {}, c{callers}", link::NAME);
+        let title = format!("durable increment, 1 agent, link, c{callers}");
         let work = calls(at, callers, 1, time, one(), "null");
         bench.row(Side::Eddy, id, &title, work).await;
     }

@@ -3,7 +3,7 @@
 use super::{calls, posts};
 use crate::bench::Bench;
 use crate::http::Connection;
-use crate::link::{self, Target};
+use crate::link::Target;
 use crate::node::Node;
 use crate::peers::{Peer, nats, zmq};
 use crate::rows::{Figures, Side};
@@ -57,8 +57,7 @@ async fn eddy(bench: &mut Bench) -> Result<()> {
         ("link.echo.c32", 32, 1),
         ("link.echo.c32x32", 32, 32),
     ] {
-        let name = link::NAME;
-        let title = format!("1 KiB query echo, {name}, c{callers}, connections: {connections}");
+        let title = format!("1 KiB query echo, link, c{callers}, connections: {connections}");
         let work = calls(at, callers, connections, time, echo(), &kib);
         bench.row(Side::Eddy, id, &title, work).await;
     }

@@ -65,7 +65,7 @@ async fn calls(
             if links.len() < connections {
                 links.push(Link::connect(address).await?);
             }
-            Calls::new(&links[caller % connections], target, argument).await
+            Ok(Calls::new(&links[caller % connections], target, argument))
         }
     })
     .await

@@ -17,16 +17,17 @@ const TIMES: f64 = 4.0;
 const AGENTS: usize = 100;
 /// Every call has it; nobody waits longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(1);
+/// Callers that find out what the peak is: enough that more would only wait.
+const CALLERS: usize = 200;
+/// Connections over which the flood comes.
+const CONNECTIONS: usize = 8;
 /// How long it lasts, in times of a row: a minute by default.
 const LONG: u32 = 30;
 
 pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     let node = Node::start("1h")?;
     let at = node.address();
-    let title = format!(
-        "durable increment, {AGENTS} agents, {}: peak, c100",
-        link::NAME
-    );
+    let title = format!("durable increment, {AGENTS} agents, link: peak, c{CALLERS}");
     let work = peak(at, bench.plan.time);
     if !bench.row(Side::Eddy, "overload.peak", &title, work).await {
         return Ok(());
@@ -67,7 +68,7 @@ async fn say(bench: &mut Bench, seen: &Seen, time: Duration) {
     let work = async { Ok(Figures::number(seen.growth())) };
     bench.row(Side::Eddy, "overload.memory", title, work).await;
     let note = format!(
-        "offered {:.0}/s; {} more were due but found no free connection",
+        "offered {:.0}/s; {} more were due but found no free caller",
         offered as f64 / time.as_secs_f64(),
         seen.unsent
     );
@@ -80,8 +81,8 @@ fn target(n: usize) -> Target {
 
 async fn peak(at: SocketAddr, time: Duration) -> Result<Figures> {
     let link = &Link::connect(at).await?;
-    load::run(AGENTS, time, |n| async move {
-        Ok(Increments(link.caller().await?, target(n)))
+    load::run(CALLERS, time, |n| async move {
+        Ok(Increments(link.caller(), target(n)))
     })
     .await
 }
@@ -129,11 +130,11 @@ impl Seen {
         }
     }
 
-    fn add(&mut self, outcome: Option<Outcome>, took: Duration) -> Result<()> {
+    fn add(&mut self, outcome: Outcome, took: Duration) -> Result<()> {
         match outcome {
-            Some(Outcome::Done) => self.accepted.record(took),
-            Some(Outcome::Refused) => self.refused.record(took),
-            Some(Outcome::Failed) | None => {
+            Outcome::Done => self.accepted.record(took),
+            Outcome::Refused => self.refused.record(took),
+            Outcome::Failed => {
                 self.failed += 1;
                 Ok(())
             }
@@ -143,10 +144,10 @@ impl Seen {
 
 /// Offers so many calls a second for `time`, whatever becomes of them.
 async fn flood(node: &Node, rate: f64, time: Duration) -> Result<Seen> {
-    let link = Link::connect(node.address()).await?;
-    let mut idle = Vec::with_capacity(link::MOST_CALLERS);
-    for _ in 0..link::MOST_CALLERS {
-        idle.push(link.caller().await?);
+    let mut idle = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let link = Link::connect(node.address()).await?;
+        idle.extend((0..link::PER_CONNECTION).map(|_| link.caller()));
     }
     let idle = Arc::new(parking_lot::Mutex::new(idle));
     let seen = Arc::new(parking_lot::Mutex::new(Seen::new()?));
@@ -179,11 +180,9 @@ type Shared<T> = Arc<parking_lot::Mutex<T>>;
 async fn one(mut caller: LinkCaller, n: usize, idle: Shared<Vec<LinkCaller>>, seen: Shared<Seen>) {
     let began = Instant::now();
     let argument = Bytes::from_static(b"null");
-    let outcome = caller.attempt(&target(n), argument, DEADLINE).await.ok();
+    let outcome = caller.attempt(&target(n), argument, DEADLINE).await;
     let took = began.elapsed();
     // A time that does not fit the histogram does not exist.
     let _ = seen.lock().add(outcome, took);
-    if outcome.is_some() {
-        idle.lock().push(caller);
-    }
+    idle.lock().push(caller);
 }

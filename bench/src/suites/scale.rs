@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Callers that create agents side by side.
-const LOADERS: usize = 128;
+const LOADERS: usize = 512;
 /// The longest that creating may take.
 const PATIENCE: Duration = Duration::from_secs(900);
 /// Agents that live side by side when memory is measured.
@@ -68,7 +68,7 @@ async fn create(at: SocketAddr, agent: &'static str, which: Range<usize>) -> Res
     let began = Instant::now();
     let mut loaders = tokio::task::JoinSet::new();
     for _ in 0..LOADERS {
-        let (mut caller, next, end) = (link.caller().await?, next.clone(), which.end);
+        let (mut caller, next, end) = (link.caller(), next.clone(), which.end);
         loaders.spawn(async move {
             loop {
                 let n = next.fetch_add(1, Ordering::Relaxed);
@@ -100,7 +100,7 @@ async fn create(at: SocketAddr, agent: &'static str, which: Range<usize>) -> Res
 async fn wake(at: SocketAddr, agents: usize) -> Result<Figures> {
     /// A prime, so that those asked lie all over.
     const STRIDE: usize = 999_983;
-    let mut caller = Link::connect(at).await?.caller().await?;
+    let mut caller = Link::connect(at).await?.caller();
     let mut times = Vec::with_capacity(WOKEN);
     for n in 1..=WOKEN {
         let key = format!("m{}", n * STRIDE % agents);

@@ -1,6 +1,10 @@
 //! Load on a running node over one native link, for profiles:
 //! `load ADDRESS echo|increment CLIENTS SECONDS [AGENTS]`.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a program of its own")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a program of its own"
+)]
 
 use bytes::Bytes;
 use eddy_link::{Config, Operation, Request, open};
@@ -11,7 +15,10 @@ fn main() {
     let clients: usize = args[2].parse().unwrap();
     let time = Duration::from_secs(args[3].parse().unwrap());
     let agents: usize = args.get(4).map_or(1, |text| text.parse().unwrap());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let stream = tokio::net::TcpStream::connect(&args[0]).await.unwrap();
         let (link, linking) = open(stream, &Config::default());
@@ -34,7 +41,9 @@ fn main() {
                             method: method.clone(),
                             snapshot: false,
                         };
-                        link.request(Request::new(operation, body.clone())).await.unwrap();
+                        link.request(Request::new(operation, body.clone()))
+                            .await
+                            .unwrap();
                         times.push(began.elapsed());
                     }
                     times
@@ -48,6 +57,11 @@ fn main() {
         times.sort_unstable();
         let at = |q: f64| times[((times.len() - 1) as f64 * q) as usize].as_secs_f64() * 1e6;
         let rate = times.len() as f64 / time.as_secs_f64();
-        println!("{} c{clients}: p50 {:.1} us, p99 {:.1} us, {rate:.0}/s", args[1], at(0.5), at(0.99));
+        println!(
+            "{} c{clients}: p50 {:.1} us, p99 {:.1} us, {rate:.0}/s",
+            args[1],
+            at(0.5),
+            at(0.99)
+        );
     });
 }
