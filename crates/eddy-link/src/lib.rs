@@ -14,6 +14,7 @@ mod request;
 mod server;
 mod settings;
 mod shared;
+pub mod tls;
 mod transport;
 
 pub use client::{Link, Linking, open};

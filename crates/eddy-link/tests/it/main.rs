@@ -2,4 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test starts tasks of its own")]
 
 mod basic;
+mod ends;
+mod flow;
+mod hostile;
 mod support;

@@ -1,14 +1,19 @@
 //! A server with a handler that does what the name of the method says, and its client.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use eddy_link::frame::{Decoder, Frame, Header, Kind, flags};
+use eddy_link::message::{Hello, OperationKind, RequestHead};
 use eddy_link::{
     Config, Drain, Failure, Handler, Link, Operation, Reply, Request, Responder, Transport,
 };
+use eddy_link::{PREFACE, Settings};
 use eddy_types::{EddyError, ErrorCode, GuestFailure};
 use parking_lot::Mutex;
+use prost::Message;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -143,4 +148,125 @@ pub(crate) async fn pair(config: &Config) -> (Link, Served) {
 /// The answer to a request whose body is the answer.
 pub(crate) async fn echo(link: &Link, body: impl Into<Bytes>) -> Result<Reply, Failure> {
     link.request(invoke("echo", body)).await
+}
+
+/// One side that is written by hand.
+pub(crate) struct Raw {
+    pub(crate) stream: TcpStream,
+    read: BytesMut,
+}
+
+impl Raw {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        let read = BytesMut::new();
+        Self { stream, read }
+    }
+
+    /// A frame with a message as its head.
+    pub(crate) async fn frame(
+        &mut self,
+        kind: u8,
+        flags: u8,
+        stream: u64,
+        head: &impl Message,
+        body: &[u8],
+    ) {
+        let head = head.encode_to_vec();
+        let mut out = BytesMut::new();
+        let header = Header {
+            length: (head.len() + body.len()) as u32,
+            kind,
+            flags,
+            head: head.len() as u16,
+            stream,
+        };
+        header.put(&mut out);
+        out.extend_from_slice(&head);
+        out.extend_from_slice(body);
+        self.bytes(&out).await;
+    }
+
+    /// Bytes as they are. That the other side closed is no failure.
+    pub(crate) async fn bytes(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes).await;
+    }
+
+    /// The preface and a HELLO.
+    pub(crate) async fn greet(&mut self) {
+        self.bytes(PREFACE).await;
+        self.hello().await;
+    }
+
+    /// A HELLO with settings at the floor.
+    pub(crate) async fn hello(&mut self) {
+        let hello = Hello::new("test", Settings::FLOOR);
+        self.frame(Kind::Hello.number(), 0, 0, &hello, b"").await;
+    }
+
+    /// A REQUEST of the function `name` in one frame.
+    pub(crate) async fn request(&mut self, stream: u64, name: &str, body: &[u8]) {
+        let head = head(name);
+        self.frame(Kind::Request.number(), flags::END, stream, &head, body)
+            .await;
+    }
+
+    /// The next frame; none when the other side closed.
+    pub(crate) async fn next(&mut self) -> Option<Frame> {
+        loop {
+            let decoder = Decoder::new(1 << 24);
+            if let Some(frame) = decoder.decode(&mut self.read).expect("good frames") {
+                return Some(frame);
+            }
+            if self.stream.read_buf(&mut self.read).await.unwrap_or(0) == 0 {
+                return None;
+            }
+        }
+    }
+
+    /// The next frame of `kind`.
+    pub(crate) async fn next_of(&mut self, kind: Kind) -> Frame {
+        loop {
+            let frame = self.next().await.expect("the connection is open");
+            if frame.kind == Some(kind) {
+                return frame;
+            }
+        }
+    }
+
+    /// The reason in the GOAWAY that ends the connection, and the last stream.
+    pub(crate) async fn goaway(&mut self) -> (EddyError, u64) {
+        let frame = self.next_of(Kind::Goaway).await;
+        let goaway = eddy_link::message::Goaway::decode(frame.head).expect("a GOAWAY");
+        let reason = goaway.reason.expect("a reason");
+        (reason.into(), goaway.last_stream)
+    }
+}
+
+pub(crate) fn head(name: &str) -> RequestHead {
+    RequestHead {
+        operation: OperationKind::InvokeFunction as i32,
+        name: name.to_owned(),
+        ..RequestHead::default()
+    }
+}
+
+/// A server, and a client written by hand.
+pub(crate) async fn raw_client(config: &Config) -> (Raw, Served) {
+    let (client, server) = sockets().await;
+    (Raw::new(client), serve(server, config))
+}
+
+/// A client, and a server written by hand.
+pub(crate) async fn raw_server(config: &Config) -> (Link, Raw, JoinHandle<Result<(), EddyError>>) {
+    let (client, server) = sockets().await;
+    let (link, linking) = eddy_link::open(client, config);
+    let mut raw = Raw::new(server);
+    let task = tokio::spawn(linking);
+    let mut preface = [0; PREFACE.len()];
+    raw.stream
+        .read_exact(&mut preface)
+        .await
+        .expect("a preface");
+    assert_eq!(&preface, PREFACE);
+    (link, raw, task)
 }
