@@ -1,9 +1,10 @@
-//! How a program calls agents: over the native link, one connection for all of its callers. The one
-//! place that knows that protocol.
+//! How a program calls agents: with eddy-client, one connection for all of its callers. The one place
+//! that knows the native link.
 
 use crate::load::Caller;
 use anyhow::Result;
 use bytes::Bytes;
+use eddy_client::Client;
 use eddy_link::{Config, Failure, Operation, Request};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,22 +15,23 @@ pub(crate) const PER_CONNECTION: usize = 1024;
 
 /// A connection to a node, shared by the callers of a program.
 #[derive(Clone)]
-pub(crate) struct Link(eddy_link::Link);
+pub(crate) struct Link(Client);
 
 impl Link {
     pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        let (link, linking) = eddy_link::open(stream, &Config::default());
-        tokio::spawn(linking);
-        link.greeted().await?;
-        Ok(Self(link))
+        Ok(Self(Client::connect(&format!("http://{address}")).await?))
     }
 
-    /// What one caller holds: it makes one call at a time.
-    pub(crate) fn caller(&self) -> LinkCaller {
-        LinkCaller(self.0.clone())
+    /// A call that must succeed.
+    pub(crate) async fn call(&self, target: &Target, argument: Bytes) -> Result<Bytes> {
+        let agent = self.0.agent(target.agent, target.key.as_str());
+        Ok(agent.call_raw(target.method, argument).await?.body)
     }
 }
+
+/// A connection whose caller takes a refusal for an answer, where a program would try again.
+#[derive(Clone)]
+pub(crate) struct Bare(eddy_link::Link);
 
 /// What became of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,23 +43,29 @@ pub(crate) enum Outcome {
     Failed,
 }
 
-pub(crate) struct LinkCaller(eddy_link::Link);
-
-impl LinkCaller {
-    /// A call that must succeed.
-    pub(crate) async fn call(&mut self, target: &Target, argument: Bytes) -> Result<Bytes> {
-        let reply = self.0.request(target.request(argument)).await?;
-        Ok(reply.body)
+impl Bare {
+    pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        let (link, linking) = eddy_link::open(stream, &Config::default());
+        tokio::spawn(linking);
+        link.greeted().await?;
+        Ok(Self(link))
     }
 
     /// A call that the node may refuse, with a deadline.
     pub(crate) async fn attempt(
-        &mut self,
+        &self,
         target: &Target,
         argument: Bytes,
         deadline: Duration,
     ) -> Outcome {
-        let mut request = target.request(argument);
+        let operation = Operation::Call {
+            agent_type: target.agent.to_owned(),
+            key: target.key.clone(),
+            method: target.method.to_owned(),
+            snapshot: false,
+        };
+        let mut request = Request::new(operation, argument);
         request.timeout = Some(deadline);
         match self.0.request(request).await {
             Ok(_) => Outcome::Done,
@@ -90,21 +98,11 @@ impl Target {
     pub(crate) fn path(&self) -> String {
         format!("/v1/agents/{}/{}/{}", self.agent, self.key, self.method)
     }
-
-    fn request(&self, argument: Bytes) -> Request {
-        let operation = Operation::Call {
-            agent_type: self.agent.to_owned(),
-            key: self.key.clone(),
-            method: self.method.to_owned(),
-            snapshot: false,
-        };
-        Request::new(operation, argument)
-    }
 }
 
 /// A caller that makes the same call again and again.
 pub(crate) struct Calls {
-    caller: LinkCaller,
+    link: Link,
     target: Target,
     argument: Bytes,
 }
@@ -112,7 +110,7 @@ pub(crate) struct Calls {
 impl Calls {
     pub(crate) fn new(link: &Link, target: Target, argument: Bytes) -> Self {
         Self {
-            caller: link.caller(),
+            link: link.clone(),
             target,
             argument,
         }
@@ -121,7 +119,7 @@ impl Calls {
 
 impl Caller for Calls {
     async fn once(&mut self) -> Result<()> {
-        let answer = self.caller.call(&self.target, self.argument.clone());
+        let answer = self.link.call(&self.target, self.argument.clone());
         answer.await.map(drop)
     }
 }

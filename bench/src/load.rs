@@ -4,6 +4,7 @@
 
 use crate::rows::Figures;
 use anyhow::{Context as _, Result, ensure};
+use futures::future::try_join_all;
 use hdrhistogram::Histogram;
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -48,11 +49,10 @@ where
 {
     let mut ready = Vec::with_capacity(callers);
     for caller in 0..callers {
-        let mut caller = make(caller).await?;
-        // What it talks to is there before the time starts.
-        caller.once().await?;
-        ready.push(caller);
+        ready.push(make(caller).await?);
     }
+    // What they talk to is there before the time starts.
+    try_join_all(ready.iter_mut().map(Caller::once)).await?;
     let from = Instant::now() + WARM_UP;
     let tasks: Vec<_> = ready
         .into_iter()

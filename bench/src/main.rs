@@ -25,13 +25,25 @@ use anyhow::{Result, bail};
 use args::Plan;
 use bench::Bench;
 use peers::Peers;
+use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let mut args = std::env::args().skip(1).peekable();
-    if args.next_if(|arg| arg == helper::FLAG).is_some() {
-        return helper::serve(args);
+    let done = match args.next_if(|arg| arg == helper::FLAG) {
+        Some(_) => helper::serve(args),
+        None => benchmark(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn benchmark(args: impl Iterator<Item = String>) -> Result<()> {
     let plan = Plan::parse(args)?;
     node::binary()?;
     let peers = match plan.peers {

@@ -41,6 +41,7 @@ pub(crate) fn digits(value: f64) -> String {
         return "-".to_owned();
     }
     let places = match value.abs() {
+        tiny if tiny < 0.1 && tiny > 0.0 => 3,
         small if small < 10.0 => 2,
         middle if middle < 100.0 => 1,
         _ => 0,
@@ -64,6 +65,7 @@ mod tests {
     #[test]
     fn numbers_keep_the_digits_that_matter() {
         for (value, text) in [
+            (0.001, "0.001"),
             (0.123, "0.12"),
             (9.5, "9.50"),
             (54.21, "54.2"),

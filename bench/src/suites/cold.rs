@@ -2,7 +2,7 @@
 
 use super::posts;
 use crate::bench::Bench;
-use crate::link::{Link, LinkCaller, Target};
+use crate::link::{Link, Target};
 use crate::load::{self, Caller};
 use crate::node::Node;
 use crate::peers::Peer;
@@ -26,10 +26,10 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
         ("cold.ts", "TypeScript", "tsCounter"),
     ] {
         let title = format!("cold activation, {KEYS} keys, {what}, link, c1");
-        let mut caller = Link::connect(node.address()).await?.caller();
-        prepare(&mut caller, agent).await?;
+        let link = Link::connect(node.address()).await?;
+        prepare(&link, agent).await?;
         node.all_passivated().await?;
-        let work = wake(&mut caller, agent);
+        let work = wake(&link, agent);
         bench.row(Side::Eddy, id, &title, work).await;
     }
     drop(node);
@@ -57,24 +57,24 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-async fn prepare(caller: &mut LinkCaller, agent: &'static str) -> Result<()> {
+async fn prepare(link: &Link, agent: &'static str) -> Result<()> {
     for n in 0..AGENTS {
         let target = Target::new(agent, format!("cold{n}"), "put");
         for key in 0..KEYS {
             let argument = format!(r#"{{"key":"k{key}","bytes":100}}"#);
-            caller.call(&target, argument.into()).await?;
+            link.call(&target, argument.into()).await?;
         }
     }
     Ok(())
 }
 
 /// Each agent gets one message, whose reply reads its state.
-async fn wake(caller: &mut LinkCaller, agent: &'static str) -> Result<Figures> {
+async fn wake(link: &Link, agent: &'static str) -> Result<Figures> {
     let mut times = Vec::with_capacity(AGENTS);
     for n in 0..AGENTS {
         let target = Target::new(agent, format!("cold{n}"), "value");
         let began = Instant::now();
-        caller.call(&target, Bytes::from_static(b"null")).await?;
+        link.call(&target, Bytes::from_static(b"null")).await?;
         times.push(began.elapsed());
     }
     Figures::of(times)

@@ -1,8 +1,8 @@
 //! Four times as much as the node can do, offered without waiting for answers. Once in a run.
 
 use crate::bench::Bench;
-use crate::link::{self, Link, LinkCaller, Outcome, Target};
-use crate::load::{self, Caller, Times};
+use crate::link::{self, Bare, Calls, Link, Outcome, Target};
+use crate::load::{self, Times};
 use crate::node::Node;
 use crate::rows::{Figures, Metric, Side};
 use anyhow::Result;
@@ -18,9 +18,9 @@ const AGENTS: usize = 100;
 /// Every call has it; nobody waits longer.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(1);
 /// Callers that find out what the peak is: enough that more would only wait.
-const CALLERS: usize = 200;
-/// Connections over which the flood comes.
-const CONNECTIONS: usize = 8;
+const CALLERS: usize = 2 * link::PER_CONNECTION;
+/// Connections over which the flood comes: together more requests than a node takes at once.
+const CONNECTIONS: usize = 32;
 /// How long it lasts, in times of a row: a minute by default.
 const LONG: u32 = 30;
 
@@ -80,22 +80,19 @@ fn target(n: usize) -> Target {
 }
 
 async fn peak(at: SocketAddr, time: Duration) -> Result<Figures> {
-    let link = &Link::connect(at).await?;
-    load::run(CALLERS, time, |n| async move {
-        Ok(Increments(link.caller(), target(n)))
+    let links = tokio::sync::Mutex::new(Vec::<Link>::new());
+    load::run(CALLERS, time, |n| {
+        let links = &links;
+        async move {
+            let mut links = links.lock().await;
+            if n % link::PER_CONNECTION == 0 {
+                links.push(Link::connect(at).await?);
+            }
+            let link = &links[n / link::PER_CONNECTION];
+            Ok(Calls::new(link, target(n), Bytes::from_static(b"null")))
+        }
     })
     .await
-}
-
-struct Increments(LinkCaller, Target);
-
-impl Caller for Increments {
-    async fn once(&mut self) -> Result<()> {
-        self.0
-            .call(&self.1, Bytes::from_static(b"null"))
-            .await
-            .map(drop)
-    }
 }
 
 /// What became of the calls.
@@ -146,8 +143,8 @@ impl Seen {
 async fn flood(node: &Node, rate: f64, time: Duration) -> Result<Seen> {
     let mut idle = Vec::new();
     for _ in 0..CONNECTIONS {
-        let link = Link::connect(node.address()).await?;
-        idle.extend((0..link::PER_CONNECTION).map(|_| link.caller()));
+        let link = Bare::connect(node.address()).await?;
+        idle.extend(std::iter::repeat_n(link, link::PER_CONNECTION));
     }
     let idle = Arc::new(parking_lot::Mutex::new(idle));
     let seen = Arc::new(parking_lot::Mutex::new(Seen::new()?));
@@ -177,7 +174,7 @@ async fn flood(node: &Node, rate: f64, time: Duration) -> Result<Seen> {
 
 type Shared<T> = Arc<parking_lot::Mutex<T>>;
 
-async fn one(mut caller: LinkCaller, n: usize, idle: Shared<Vec<LinkCaller>>, seen: Shared<Seen>) {
+async fn one(caller: Bare, n: usize, idle: Shared<Vec<Bare>>, seen: Shared<Seen>) {
     let began = Instant::now();
     let argument = Bytes::from_static(b"null");
     let outcome = caller.attempt(&target(n), argument, DEADLINE).await;

@@ -39,6 +39,9 @@ async fn on_disk(bench: &mut Bench) -> Result<()> {
     let folder = process::folder()?;
     let (node, _) = Node::on(folder.path(), Some("500ms"))?;
     let agents = bench.plan.agents;
+    let title = "resident memory of a new node, two apps deployed";
+    let work = async { Ok(Figures::memory(node.resident()? as f64)) };
+    bench.row(Side::Eddy, "scale.empty", title, work).await;
     let title = format!("create agents with state: {agents}");
     let work = create(node.address(), "counter", 0..agents);
     if !bench.row(Side::Eddy, "scale.create", &title, work).await {
@@ -55,6 +58,9 @@ async fn on_disk(bench: &mut Bench) -> Result<()> {
     let title = "`eddy up` on them: from start to ready";
     let work = async { Ok(Figures::time(took)) };
     bench.row(Side::Eddy, "scale.ready", title, work).await;
+    let title = "resident memory after the restart";
+    let work = async { Ok(Figures::memory(node.resident()? as f64)) };
+    bench.row(Side::Eddy, "scale.restarted", title, work).await;
     let title = "one of them anywhere: first reply after the restart";
     let work = wake(node.address(), agents);
     bench.row(Side::Eddy, "scale.random", title, work).await;
@@ -68,7 +74,7 @@ async fn create(at: SocketAddr, agent: &'static str, which: Range<usize>) -> Res
     let began = Instant::now();
     let mut loaders = tokio::task::JoinSet::new();
     for _ in 0..LOADERS {
-        let (mut caller, next, end) = (link.caller(), next.clone(), which.end);
+        let (link, next, end) = (link.clone(), next.clone(), which.end);
         loaders.spawn(async move {
             loop {
                 let n = next.fetch_add(1, Ordering::Relaxed);
@@ -79,7 +85,7 @@ async fn create(at: SocketAddr, agent: &'static str, which: Range<usize>) -> Res
                     eprintln!("    {n}");
                 }
                 let target = Target::new(agent, format!("m{n}"), "increment");
-                caller.call(&target, Bytes::from_static(b"{}")).await?;
+                link.call(&target, Bytes::from_static(b"{}")).await?;
             }
         });
     }
@@ -100,13 +106,13 @@ async fn create(at: SocketAddr, agent: &'static str, which: Range<usize>) -> Res
 async fn wake(at: SocketAddr, agents: usize) -> Result<Figures> {
     /// A prime, so that those asked lie all over.
     const STRIDE: usize = 999_983;
-    let mut caller = Link::connect(at).await?.caller();
+    let link = Link::connect(at).await?;
     let mut times = Vec::with_capacity(WOKEN);
     for n in 1..=WOKEN {
         let key = format!("m{}", n * STRIDE % agents);
         let target = Target::new("counter", key, "value");
         let began = Instant::now();
-        caller.call(&target, Bytes::from_static(b"null")).await?;
+        link.call(&target, Bytes::from_static(b"null")).await?;
         times.push(began.elapsed());
     }
     Figures::of(times)
