@@ -38,12 +38,15 @@ pub enum Urgency {
     Now,
     /// After at most this time; sooner when a later record takes it along.
     Within(Duration),
+    /// When the caller calls [`Journal::release`], which it does on the same thread within a few
+    /// turns' time; sooner when another record takes it along.
+    Held,
 }
 
 /// The ordered durable record of each shard.
 ///
 /// Each shard counts its records from 1 without gaps. Appends are pipelined: many may be under
-/// way at once, and [`JournalEvents`] hears of them in order per shard. After a failure nothing is
+/// way at once. After a failure nothing is
 /// tried again: records that were not acknowledged may or may not be durable, and only opening
 /// the journal anew and reading it tells.
 pub trait Journal: Send + Sync {
@@ -70,6 +73,14 @@ pub trait Journal: Send + Sync {
         urgency: Urgency,
     ) -> Result<(), JournalError>;
 
+    /// Lets the records go that were appended as [`Urgency::Held`]. With `here`, on this thread when
+    /// nobody else is writing and the disk is quick: then it waits for the flush, and
+    /// [`JournalEvents`] hears of it before this returns. That spares two threads from waking each
+    /// other. Providers that hold nothing do nothing.
+    fn release(&self, here: bool) {
+        let _ = here;
+    }
+
     /// Says that records up to and including `through` are no longer needed. They cannot be read
     /// from now on; their space is freed later. A crash may bring some of them back.
     ///
@@ -82,9 +93,10 @@ pub trait Journal: Send + Sync {
 }
 
 /// Hears what became of appends. Called by the provider from its own thread, which carries all
-/// shards: an implementation hands over and returns.
+/// shards, or from the one in [`Journal::release`]: an implementation hands over and returns.
 pub trait JournalEvents: Send + Sync {
-    /// These records are durable: per shard in order, each exactly once.
+    /// These records are durable, and with each all before it in its shard. Each is told of exactly
+    /// once, and within one call in order; two calls at a time may overtake each other.
     fn durable(&self, acks: &[(ShardId, Seq)]);
 
     /// Appends failed; [`JournalError::shards`] says where. Called once per failure.

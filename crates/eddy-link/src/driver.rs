@@ -179,9 +179,7 @@ impl<R: Role> Driver<R> {
             return false;
         }
         drop(state);
-        for event in self.events.drain(..) {
-            R::act(&shared, event);
-        }
+        R::act_all(&shared, &mut self.events);
         if !gather {
             self.uncork(shared.state.lock());
         }

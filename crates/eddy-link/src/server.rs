@@ -29,7 +29,17 @@ pub trait Handler: Send + Sync + 'static {
     /// block. It finishes `responder` at once, or keeps it and finishes it later from anywhere.
     /// A panic is answered with `internal`.
     fn handle(&self, request: Request, responder: Responder);
+
+    /// Called around the whole requests that came with one read: `run` handles them, one after the
+    /// other. What is answered within goes out together, after this returns.
+    fn batch(&self, requests: usize, run: &mut dyn FnMut()) {
+        let _ = requests;
+        run();
+    }
 }
+
+/// With so many requests open, an answer rarely comes alone: the driver gathers them.
+const CROWD: usize = 4;
 
 /// Serves one connection: the future is to be spawned, and ends with the connection. `Ok` when
 /// either side stopped in an orderly way. Dropping it closes the connection.
@@ -181,6 +191,16 @@ impl<H: Handler> Role for ServerRole<H> {
         self.last
     }
 
+    fn act_all(shared: &Arc<Shared<Self>>, events: &mut Vec<Event>) {
+        let handled = |event: &&Event| matches!(event, Event::Handle(..));
+        let requests = events.iter().filter(handled).count();
+        let mut run = || events.drain(..).for_each(|event| Self::act(shared, event));
+        match requests {
+            0 => run(),
+            _ => shared.outside.batch(requests, &mut run),
+        }
+    }
+
     fn act(shared: &Arc<Shared<Self>>, event: Event) {
         match event {
             Event::Handle(stream, request) => {
@@ -327,6 +347,9 @@ impl<H: Handler> Connection for Shared<ServerRole<H>> {
         state.role.live -= 1;
         if state.role.streams.remove(&stream).is_some() {
             respond(&mut state, stream, flag, invocation, body);
+        }
+        if state.role.live >= CROWD {
+            return self.flush_soon(state);
         }
         self.flush(state);
     }

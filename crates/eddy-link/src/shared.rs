@@ -57,6 +57,10 @@ pub(crate) trait Role: Send + Sized + 'static {
     fn last_stream(&self) -> u64;
     /// Does what is to be done without the lock.
     fn act(shared: &Arc<Shared<Self>>, event: Self::Event);
+    /// Does what one read brought.
+    fn act_all(shared: &Arc<Shared<Self>>, events: &mut Vec<Self::Event>) {
+        events.drain(..).for_each(|event| Self::act(shared, event));
+    }
 }
 
 /// The state of one side of a connection.
@@ -135,6 +139,17 @@ impl<R: Role> Shared<R> {
     /// The socket that everybody may write to.
     pub(crate) fn socket(&self) -> Option<&OwnedWriteHalf> {
         self.direct.as_ref()
+    }
+
+    /// Has what is in the buffer written by the driver, soon: more is about to come.
+    pub(crate) fn flush_soon(&self, mut state: MutexGuard<'_, State<R>>) {
+        if state.corked || state.writing || state.blocked || state.broken.is_some() {
+            return;
+        }
+        // It takes this for a socket that was full, finds that it is not, and writes.
+        state.blocked = true;
+        drop(state);
+        self.driver.wake();
     }
 
     /// Has what is in the buffer written, by this thread if nothing speaks against it.

@@ -12,7 +12,7 @@ use crate::recent::LOG_LINE;
 use bytes::Bytes;
 use eddy_core::{Effects, Outgoing, Range, StoreView as _, TurnPolicy, TurnStart};
 use eddy_types::limits::MAX_LOG_BYTES_PER_INVOCATION;
-use eddy_types::{AgentId, EddyError, ErrorCode, Key, MethodName, Name, Timestamp};
+use eddy_types::{AgentId, EddyError, ErrorCode, MethodName, Name, Timestamp};
 use eddy_wasm::{Entry, HttpRequest, LogLevel, PendingFuture, TurnHost, Value};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ impl Common {
         argument: Bytes,
     ) -> Result<(), EddyError> {
         let to = self.address(agent_type, key)?;
-        let method = MethodName::new(method)?;
+        let method = self.app.method(to.agent_type(), method)?;
         if self.caller.read_only {
             return Err(write_in_query("make a send"));
         }
@@ -113,12 +113,12 @@ impl Common {
         argument: Bytes,
     ) -> Result<PendingFuture, EddyError> {
         let to = self.address(agent_type, key)?;
-        effects::call(&self.caller, to, MethodName::new(method)?, argument)
+        let method = self.app.method(to.agent_type(), method)?;
+        effects::call(&self.caller, to, method, argument)
     }
 
     fn address(&self, agent_type: &str, key: &str) -> Result<AgentId, EddyError> {
-        let tenant = self.caller.tenant.clone();
-        Ok(AgentId::new(tenant, Name::new(agent_type)?, Key::new(key)?))
+        self.app.address(&self.caller.tenant, agent_type, key)
     }
 }
 

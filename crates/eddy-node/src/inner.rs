@@ -17,6 +17,7 @@ use eddy_types::limits::RELAXED_FLUSH_WITHIN;
 use eddy_types::{EddyError, Seq, ShardId, ShardMap, Timestamp};
 use eddy_wasm::Engine;
 use parking_lot::{Mutex, MutexGuard};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,6 +83,33 @@ pub(crate) struct Inner {
 
 type Todo = VecDeque<(ShardId, Action<Reply>)>;
 
+/// What a step gathers. Kept from step to step: a turn takes a handful of them.
+#[derive(Default)]
+struct Scratch {
+    out: Vec<Action<Reply>>,
+    todo: Todo,
+}
+
+thread_local! {
+    static SCRATCH: Cell<Option<Scratch>> = const { Cell::new(None) };
+}
+
+impl Scratch {
+    /// Entries above which the memory is given back.
+    const KEEP: usize = 64;
+
+    /// This thread's own; a step within a step gets a new one.
+    fn take() -> Self {
+        SCRATCH.take().unwrap_or_default()
+    }
+
+    fn put_back(self) {
+        if self.out.capacity() <= Self::KEEP && self.todo.capacity() <= Self::KEEP {
+            SCRATCH.set(Some(self));
+        }
+    }
+}
+
 impl Inner {
     pub(crate) fn shard(&self, shard: ShardId) -> &Shard {
         &self.shards[usize::from(shard.0)]
@@ -93,37 +121,42 @@ impl Inner {
         shard: ShardId,
         decide: impl FnOnce(&mut ShardState, Timestamp, &ShardStore, &mut Vec<Action<Reply>>) -> T,
     ) -> T {
-        let mut todo = Todo::new();
-        let answer = self.locked(shard, &mut todo, decide);
-        while let Some((shard, action)) = todo.pop_front() {
-            self.perform(shard, action, &mut todo);
+        let mut scratch = Scratch::take();
+        let answer = self.locked(shard, &mut scratch, decide);
+        while let Some((shard, action)) = scratch.todo.pop_front() {
+            self.perform(shard, action, &mut scratch);
         }
+        scratch.put_back();
         answer
     }
 
     /// Carries out what shards answered when they were opened.
     pub(crate) fn carry_out(self: &Arc<Self>, actions: Vec<(ShardId, Action<Reply>)>) {
-        let mut todo = Todo::from(actions);
-        while let Some((shard, action)) = todo.pop_front() {
-            self.perform(shard, action, &mut todo);
+        let mut scratch = Scratch {
+            todo: Todo::from(actions),
+            out: Vec::new(),
+        };
+        while let Some((shard, action)) = scratch.todo.pop_front() {
+            self.perform(shard, action, &mut scratch);
         }
     }
 
     fn locked<T>(
         self: &Arc<Self>,
         shard: ShardId,
-        todo: &mut Todo,
+        scratch: &mut Scratch,
         decide: impl FnOnce(&mut ShardState, Timestamp, &ShardStore, &mut Vec<Action<Reply>>) -> T,
     ) -> T {
         let shard = self.shard(shard);
-        let mut out = Vec::new();
+        let Scratch { out, todo } = scratch;
         let mut failure = None;
         let mut dropped = Vec::new();
+        let now = clock::now();
         let mut state = shard.lock();
-        let answer = decide(&mut state, clock::now(), &shard.view, &mut out);
+        let answer = decide(&mut state, now, &shard.view, out);
         // Records reach the journal and the store in the order of their decisions, and no turn can
         // start on an instance that is to be dropped: so these happen before anybody else comes in.
-        for action in out {
+        for action in out.drain(..) {
             match action {
                 Action::Append {
                     seq,
@@ -132,7 +165,7 @@ impl Inner {
                 } => {
                     let urgency = match relaxed {
                         true => Urgency::Within(RELAXED_FLUSH_WITHIN),
-                        false => Urgency::Now,
+                        false => runs::urgency(),
                     };
                     self.stats.record(record.len());
                     let appended = self.journal.append(shard.id, seq, record, urgency);
@@ -151,7 +184,7 @@ impl Inner {
         answer
     }
 
-    fn perform(self: &Arc<Self>, from: ShardId, action: Action<Reply>, todo: &mut Todo) {
+    fn perform(self: &Arc<Self>, from: ShardId, action: Action<Reply>, scratch: &mut Scratch) {
         match action {
             Action::Run(start) => runs::run(self, start),
             Action::RunFunction(start) => functions::spawn_durable(self, start),
@@ -162,12 +195,12 @@ impl Inner {
             },
             Action::StartEffect { to, id } => to.begin(id),
             Action::Message { shard, message } => {
-                self.locked(shard, todo, |state, now, view, out| {
+                self.locked(shard, scratch, |state, now, view, out| {
                     state.core.deliver(*message, now, view, out);
                 });
             }
             Action::Deliver(delivery) => {
-                self.locked(delivery.dest, todo, |state, now, view, out| {
+                self.locked(delivery.dest, scratch, |state, now, view, out| {
                     state.core.deliver_send(*delivery, now, view, out);
                 })
             }
@@ -177,15 +210,17 @@ impl Inner {
                 seq,
                 result,
             } => {
-                self.locked(source, todo, |state, now, _, out| {
+                self.locked(source, scratch, |state, now, _, out| {
                     state.core.delivery_ended(dest, seq, result, now, out);
                 });
             }
             Action::Probe { shard, probe } => {
-                self.locked(shard, todo, |state, _, _, out| state.core.probe(probe, out));
+                self.locked(shard, scratch, |state, _, _, out| {
+                    state.core.probe(probe, out)
+                });
             }
             Action::AbortCall { shard, agent, call } => {
-                self.locked(shard, todo, |state, _, _, out| {
+                self.locked(shard, scratch, |state, _, _, out| {
                     state.core.abort_call(&agent, call, out)
                 });
             }

@@ -110,6 +110,12 @@ impl Node {
         });
     }
 
+    /// Runs `work`, and lets what it commits go to the disk together afterwards; with `here` by this
+    /// thread, when nobody else writes and the disk is quick.
+    pub fn gather(&self, here: bool, work: impl FnOnce()) {
+        runs::gather(work, || self.inner.journal.release(here));
+    }
+
     /// Runs work on a request here and now as far as it goes; what does not end at once goes on as
     /// a task, which a stop waits for.
     pub fn run(&self, mut work: Pin<Box<dyn Future<Output = ()> + Send>>) {

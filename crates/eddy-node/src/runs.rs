@@ -8,6 +8,7 @@ use crate::clock;
 use crate::inner::Inner;
 use crate::turns;
 use eddy_core::TurnStart;
+use eddy_journal::Urgency;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -24,11 +25,39 @@ const MAX_QUEUED: usize = 64;
 /// has other work waiting.
 const BUDGET: Duration = Duration::from_micros(500);
 
+/// Runs `work`; the records that its turns append on this thread are held until then. `release` is
+/// called if there are some, even when `work` panics.
+pub(crate) fn gather(work: impl FnOnce(), release: impl Fn()) {
+    struct Gathering<F: Fn()>(F);
+    impl<F: Fn()> Drop for Gathering<F> {
+        fn drop(&mut self) {
+            if HERE.with(|here| here.holds.take()) == Some(true) {
+                (self.0)();
+            }
+        }
+    }
+    HERE.with(|here| here.holds.set(Some(false)));
+    let _gathering = Gathering(release);
+    work();
+}
+
+/// How urgent a record is that somebody waits for.
+pub(crate) fn urgency() -> Urgency {
+    HERE.with(|here| match here.holds.get() {
+        Some(_) => {
+            here.holds.set(Some(true));
+            Urgency::Held
+        }
+        None => Urgency::Now,
+    })
+}
+
 thread_local! {
     static HERE: Here = const {
         Here {
             running: Cell::new(false),
             nested: Cell::new(0),
+            holds: Cell::new(None),
             queue: RefCell::new(VecDeque::new()),
         }
     };
@@ -40,6 +69,8 @@ struct Here {
     running: Cell<bool>,
     /// Guests on this thread's stack.
     nested: Cell<u32>,
+    /// Whether records are held back on this thread, and whether there are some.
+    holds: Cell<Option<bool>>,
     queue: RefCell<VecDeque<(Arc<Inner>, TurnStart)>>,
 }
 

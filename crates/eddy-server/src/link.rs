@@ -31,6 +31,12 @@ struct Admitted {
 }
 
 impl Handler for LinkHandler {
+    fn batch(&self, requests: usize, run: &mut dyn FnMut()) {
+        // Who came alone is worth a flush of its own on this thread. Several turns are better
+        // flushed by the journal's thread, while this one takes the next ones.
+        self.state.node.gather(requests == 1, run);
+    }
+
     fn handle(&self, request: Request, responder: Responder) {
         let room = self.in_flight.clone().try_acquire_owned();
         let checked = room

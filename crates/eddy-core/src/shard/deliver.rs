@@ -170,19 +170,19 @@ impl<R> ShardCore<R> {
             self.inbox.queued(*source, *seq);
         }
         let agent = message.to.clone();
+        if self.is_idle(&agent) {
+            self.start(message, now, view, out);
+            self.start_next(&agent, now, view, out);
+            return;
+        }
         let probe = message.chain.caller.map(|caller| (caller, message.id));
         self.next_number += 1;
         let number = self.next_number;
         let deadline = message.deadline;
         let cell = self.cells.entry(agent.clone()).or_default();
-        let busy = cell.running.is_some();
         self.waiting += 1;
         self.waiting_bytes += message.operation.weight();
         cell.queue.push_back(Queued { number, message });
-        if !busy {
-            self.start_next(&agent, now, view, out);
-            return;
-        }
         if let Some(deadline) = deadline {
             self.deadlines.insert((deadline, number, agent.clone()));
         }

@@ -85,18 +85,28 @@ impl<R> ShardCore<R> {
                 self.deadlines
                     .remove(&(deadline, queued.number, agent.clone()));
             }
-            if self.is_stale_timer(&message) {
-                continue;
-            }
-            if message.deadline.is_some_and(|deadline| deadline <= now) {
-                self.answer(message, deadline_passed(agent), out);
-                continue;
-            }
-            match self.begin(message, out) {
-                None => return,
-                // Deleting runs no guest: it ends at once.
-                Some(turn) => self.end_delete(turn, now, view, out),
-            }
+            self.start(message, now, view, out);
+        }
+    }
+
+    /// Starts the turn of a message, unless it is not wanted any more. The agent has none running.
+    pub(super) fn start<V: StoreView + ?Sized>(
+        &mut self,
+        message: Message<R>,
+        now: Timestamp,
+        view: &V,
+        out: &mut Vec<Action<R>>,
+    ) {
+        if self.is_stale_timer(&message) {
+            return;
+        }
+        if message.deadline.is_some_and(|deadline| deadline <= now) {
+            let passed = deadline_passed(&message.to);
+            return self.answer(message, passed, out);
+        }
+        // Deleting runs no guest: it ends at once.
+        if let Some(turn) = self.begin(message, out) {
+            self.end_delete(turn, now, view, out);
         }
     }
 

@@ -142,6 +142,65 @@ pub fn held_records_go_by_themselves(harness: &mut dyn Harness) {
     opened.heard.wait(1, 1);
 }
 
+/// A record that is held goes when it is released, on whichever thread; and with the next one that
+/// is urgent, or at the end, when nobody releases it.
+pub fn released_records_go(harness: &mut dyn Harness) {
+    let opened = Opened::open(harness);
+    let held = |seq| {
+        let (record, at) = (record(0, seq), (ShardId(0), Seq(seq)));
+        let appended = opened.journal.append(at.0, at.1, record, Urgency::Held);
+        appended.expect("append");
+    };
+    for (seq, here) in [(1, true), (2, false)] {
+        held(seq);
+        opened.journal.release(here);
+        opened.heard.wait(0, seq);
+    }
+    held(3);
+    opened.commit(0, 4..=4);
+    opened.journal.release(true);
+    held(5);
+    opened.journal.close().expect("close");
+    assert_eq!(opened.heard.acked(0), 5);
+    assert_eq!(Opened::open(harness).read_and_check(0, 1, 1000), 5);
+}
+
+/// Many threads that release for themselves, beside one that does not: everything is there, once.
+pub fn threads_that_release_do_not_disturb_each_other(harness: &mut dyn Harness) {
+    const RECORDS: u64 = 300;
+    let opened = Opened::open(harness);
+    std::thread::scope(|scope| {
+        for shard in 0..4 {
+            let opened = &opened;
+            scope.spawn(move || {
+                for seq in 1..=RECORDS {
+                    let urgency = if shard == 0 {
+                        Urgency::Now
+                    } else {
+                        Urgency::Held
+                    };
+                    let appended = opened.journal.append(
+                        ShardId(shard),
+                        Seq(seq),
+                        record(shard, seq),
+                        urgency,
+                    );
+                    appended.expect("append");
+                    opened.journal.release(shard % 2 == 1);
+                }
+            });
+        }
+    });
+    for shard in 0..4 {
+        opened.heard.wait(shard, RECORDS);
+    }
+    opened.journal.close().expect("close");
+    let opened = Opened::open(harness);
+    for shard in 0..4 {
+        assert_eq!(opened.read_and_check(shard, 1, 4000), RECORDS);
+    }
+}
+
 /// The largest record comes back; a larger one is refused.
 pub fn large_records_fit_and_larger_are_refused(harness: &mut dyn Harness) {
     let opened = Opened::open(harness);

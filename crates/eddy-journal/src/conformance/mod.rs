@@ -8,7 +8,7 @@ use crate::journal::{Journal, JournalEvents, Urgency};
 use bytes::Bytes;
 use eddy_types::{Seq, ShardId};
 use parking_lot::{Condvar, Mutex};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ pub fn record(shard: u16, seq: u64) -> Bytes {
         .collect()
 }
 
-/// Remembers what a journal said and checks that it said it in order.
+/// Remembers what a journal said, and checks that it said it once and in order.
 #[derive(Default)]
 pub struct Recorder {
     heard: Mutex<Heard>,
@@ -109,7 +109,9 @@ pub struct Recorder {
 
 #[derive(Default)]
 struct Heard {
+    /// The newest of each shard.
     acked: BTreeMap<ShardId, u64>,
+    told: BTreeSet<(ShardId, u64)>,
     failures: Vec<JournalError>,
     disorder: Option<String>,
 }
@@ -165,11 +167,17 @@ impl Recorder {
 impl JournalEvents for Recorder {
     fn durable(&self, acks: &[(ShardId, Seq)]) {
         let mut heard = self.heard.lock();
+        let mut before: BTreeMap<ShardId, u64> = BTreeMap::new();
         for (shard, seq) in acks {
-            let before = heard.acked.insert(*shard, seq.0);
+            let before = before.insert(*shard, seq.0);
             if before.is_some_and(|before| before + 1 != seq.0) {
                 heard.disorder = Some(format!("{seq:?} of {shard:?} after {before:?}"));
             }
+            if !heard.told.insert((*shard, seq.0)) {
+                heard.disorder = Some(format!("{seq:?} of {shard:?} twice"));
+            }
+            let newest = heard.acked.entry(*shard).or_default();
+            *newest = (*newest).max(seq.0);
         }
         self.news.notify_all();
     }
@@ -188,7 +196,8 @@ macro_rules! journal_conformance {
             a_new_shard_is_empty, records_come_back_in_order, sequences_must_be_the_next,
             ten_thousand_appends_pipeline, many_shards_share_the_journal,
             pages_respect_their_size, held_records_go_with_urgent_ones,
-            held_records_go_by_themselves, large_records_fit_and_larger_are_refused,
+            held_records_go_by_themselves, released_records_go,
+            threads_that_release_do_not_disturb_each_other, large_records_fit_and_larger_are_refused,
             trimmed_records_are_gone, trimming_everything_keeps_the_sequence,
             closing_makes_all_durable, a_crash_keeps_what_was_acknowledged,
             a_failed_commit_ends_appends);

@@ -2,7 +2,7 @@
 //! them wait for.
 //!
 //! - `format`: the bytes. `scan`: torn or damaged. `recovery`: opening a folder.
-//! - `queue`: where appenders leave records. `writer`: the thread that commits them.
+//! - `queue`: where appenders leave records. `writer`: commits them, on its thread or on an appender's.
 //! - `segment`: files. `index`: where each record lies. `reader`: pages of records.
 
 mod format;
@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
-use writer::{Shared, Writer};
+use writer::{Desk, Shared, Writer};
 
 /// Settings of a [`LocalJournal`]. [`LocalConfig::new`] has the defaults.
 #[derive(Clone, Debug)]
@@ -110,6 +110,7 @@ struct Counters {
 /// [`Journal::close`] stops the writer after the batch it is at; what still waits is lost.
 pub struct LocalJournal {
     shared: Arc<Shared>,
+    desk: Arc<Desk>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -147,20 +148,18 @@ impl LocalJournal {
             .map(|(shard, index)| (*shard, index.last()));
         let queue = queue::Queue::new(config.max_queue_bytes, last);
         let (index, counters) = (RwLock::new(index), Counters::default());
-        let shared = Arc::new(Shared {
-            queue,
-            index,
-            counters,
-            events,
-        });
+        let shared = Arc::new(Shared::new(queue, index, counters, events));
         let writer = Writer::new(Arc::clone(&shared), fs, config, active, next_batch);
+        let desk = Arc::new(Desk::new(Arc::clone(&shared), writer));
+        let own = Arc::clone(&desk);
         // The writer owns a thread because it waits for the disk all its life.
         let thread = thread::Builder::new()
             .name("eddy-journal".to_owned())
-            .spawn(|| writer.run())
+            .spawn(move || own.run())
             .map_err(|e| JournalError::io("starting the journal's writer", &e))?;
         Ok(Self {
             shared,
+            desk,
             writer: Mutex::new(Some(thread)),
         })
     }
@@ -214,6 +213,12 @@ impl Journal for LocalJournal {
             return Err(JournalError::TooLarge { bytes, limit });
         }
         self.shared.queue.append(shard, expected, record, urgency)
+    }
+
+    fn release(&self, here: bool) {
+        if !here || !self.desk.commit_here() {
+            self.shared.queue.wake();
+        }
     }
 
     fn trim(&self, shard: ShardId, through: Seq) -> Result<(), JournalError> {

@@ -1,5 +1,6 @@
 //! What waits for the writer: records in order, trims, and what to do when nothing waits.
-//! Appenders meet the writer here and nowhere else; nobody holds the lock during I/O.
+//! Appenders meet the writer here and nowhere else; nobody holds the lock during I/O. What is taken
+//! from here is written in the order of taking: only who holds the writer may take.
 
 // Holding a record back for a stated time needs a monotonic clock. No decision about data does.
 #![allow(clippy::disallowed_methods)]
@@ -69,7 +70,7 @@ struct State {
     due: Option<Option<Instant>>,
     /// The next sequence of each shard.
     next: Vec<u64>,
-    /// The writer sleeps.
+    /// The writer sleeps, and nobody has woken it.
     parked: bool,
 }
 
@@ -133,9 +134,22 @@ impl Queue {
         let due = match urgency {
             Urgency::Now => None,
             Urgency::Within(time) => Some(Instant::now() + time.min(LONGEST_HOLD)),
+            // A writer that is awake anyway takes it along.
+            Urgency::Held => {
+                state.due = Some(None);
+                return Ok(());
+            }
         };
         self.hurry(state, due);
         Ok(())
+    }
+
+    /// Wakes the writer if something is due.
+    pub(super) fn wake(&self) {
+        let state = self.state.lock();
+        if state.due == Some(None) {
+            self.hurry(state, None);
+        }
     }
 
     pub(super) fn trim(&self, shard: ShardId, through: Seq) -> Result<(), JournalError> {
@@ -149,7 +163,7 @@ impl Queue {
     /// Notes when work is due and wakes the writer if that is sooner than it knows.
     fn hurry(&self, mut state: parking_lot::MutexGuard<'_, State>, due: Option<Instant>) {
         let sooner = match (state.due, due) {
-            (Some(None), _) => false,
+            (Some(None), Some(_)) => false,
             (None, _) | (_, None) => true,
             (Some(Some(old)), Some(new)) => new < old,
         };
@@ -157,15 +171,18 @@ impl Queue {
             state.due = Some(due);
         }
         let wake = sooner && state.parked;
+        if wake {
+            state.parked = false;
+        }
         drop(state);
         if wake {
             self.wake.notify_one();
         }
     }
 
-    /// Waits for something to do. `work` must be empty and receives what is to be committed.
-    /// `may_idle`: return [`Task::Idle`] instead of sleeping when nothing waits.
-    pub(super) fn take(&self, work: &mut Work, may_idle: bool) -> Task {
+    /// Waits for something to do. `may_idle`: return [`Task::Idle`] instead of sleeping when nothing
+    /// waits.
+    pub(super) fn wait(&self, may_idle: bool) -> Task {
         let mut state = self.state.lock();
         loop {
             match state.phase {
@@ -188,10 +205,18 @@ impl Queue {
                 }
             }
         }
+        Task::Commit
+    }
+
+    /// Takes what waits, for who has the right to write. `work` must be empty and receives it.
+    pub(super) fn take(&self, work: &mut Work) {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Failed(_) | Phase::Closed) {
+            return;
+        }
         mem::swap(&mut state.work, work);
         state.bytes = 0;
         state.due = None;
-        Task::Commit
     }
 
     /// Asks the writer to write what waits and to end.

@@ -1,8 +1,11 @@
-//! The writer: the one thread that writes and flushes. Takes all that waits, makes one batch of
-//! it for all shards, writes it once, flushes it, tells of it, and begins again. A batch is
-//! written only after the one before was flushed. After the first error it never writes again:
-//! a flush that failed once may succeed later without its data (the kernel forgets what it could
-//! not write).
+//! The writer: takes all that waits, makes one batch of it for all shards, writes it once, flushes
+//! it, tells of it, and begins again. One thread does that all its life; an appender whose disk is
+//! quick does it itself while nobody else is at it. A batch is written only after the one before was
+//! flushed. After the first error it never writes again: a flush that failed once may succeed later
+//! without its data (the kernel forgets what it could not write).
+
+// How long a flush takes decides who does the next one. No decision about data does.
+#![allow(clippy::disallowed_methods)]
 
 use super::format::{BatchBuilder, Kind, RECORD_HEADER};
 use super::index::{Index, Loc, Segment};
@@ -13,10 +16,11 @@ use crate::error::JournalError;
 use crate::fs::FileSystem;
 use crate::journal::JournalEvents;
 use eddy_types::{Seq, ShardId};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 /// What the writer and the callers share.
 pub(super) struct Shared {
@@ -24,9 +28,37 @@ pub(super) struct Shared {
     pub index: RwLock<Index>,
     pub counters: Counters,
     pub events: Arc<dyn JournalEvents>,
+    /// Microseconds that flushes take of late.
+    flush_micros: AtomicU32,
 }
 
+/// Flushes slower than this are left to the writer's thread: waking it costs little then, and the
+/// appender's thread has better things to do.
+const QUICK_MICROS: u32 = 250;
+
 impl Shared {
+    pub(super) fn new(
+        queue: Queue,
+        index: RwLock<Index>,
+        counters: Counters,
+        events: Arc<dyn JournalEvents>,
+    ) -> Self {
+        Self {
+            queue,
+            index,
+            counters,
+            events,
+            flush_micros: AtomicU32::new(QUICK_MICROS),
+        }
+    }
+
+    fn flush_took(&self, time: Duration) {
+        let new = u32::try_from(time.as_micros()).unwrap_or(u32::MAX / 8);
+        let old = self.flush_micros.load(Relaxed);
+        self.flush_micros
+            .store((old / 8 * 7).saturating_add(new / 8), Relaxed);
+    }
+
     /// Ends the journal with an error and tells of it, once.
     fn fail(&self, error: &JournalError) {
         if self.queue.fail(error) {
@@ -47,6 +79,13 @@ pub(super) struct Writer {
     /// Shard, place in the batch and data length of each record in it.
     placed: Vec<(ShardId, usize, usize)>,
     acks: Vec<(ShardId, Seq)>,
+    work: Work,
+}
+
+/// The writer, and who may use it.
+pub(super) struct Desk {
+    pub shared: Arc<Shared>,
+    writer: Mutex<Writer>,
 }
 
 /// A writer that panics (a bug, or one in a callback) must not leave appenders waiting.
@@ -71,6 +110,7 @@ impl Writer {
         next_batch: u64,
     ) -> Self {
         let (batch, placed, acks) = (BatchBuilder::default(), Vec::new(), Vec::new());
+        let work = Work::default();
         Self {
             shared,
             fs,
@@ -80,30 +120,28 @@ impl Writer {
             batch,
             placed,
             acks,
+            work,
         }
     }
 
-    /// Runs until the journal is closed or fails.
-    pub(super) fn run(mut self) {
-        let _guard = FailOnPanic(Arc::clone(&self.shared));
-        let mut work = Work::default();
-        let mut may_idle = true;
-        loop {
-            let task = self.shared.queue.take(&mut work, may_idle);
-            may_idle = task == Task::Commit;
-            let done = match task {
-                Task::Commit => self.commit_all(&mut work),
-                Task::Idle => self.prepare(),
-                Task::Seal => self.seal(),
-                Task::Stop => return,
-            };
-            if let Err(error) = done {
-                let name = file_name(u64::from(self.active.number));
-                let what = format!("writing {name} in {}", self.config.dir.display());
-                self.shared.fail(&JournalError::io(&what, &error));
-                return;
-            }
+    /// Commits what waits; what became durable is in `acks` then.
+    fn commit_waiting(&mut self) -> io::Result<()> {
+        let mut work = std::mem::take(&mut self.work);
+        self.shared.queue.take(&mut work);
+        let began = Instant::now();
+        let some = !work.records.is_empty();
+        let done = self.commit_all(&mut work);
+        if some {
+            self.shared.flush_took(began.elapsed());
         }
+        self.work = work;
+        done
+    }
+
+    fn failed(&self, error: &io::Error) -> JournalError {
+        let name = file_name(u64::from(self.active.number));
+        let what = format!("writing {name} in {}", self.config.dir.display());
+        JournalError::io(&what, error)
     }
 
     fn commit_all(&mut self, work: &mut Work) -> io::Result<()> {
@@ -138,6 +176,7 @@ impl Writer {
             self.rotate()?;
         }
         let start = self.write_batch()?;
+        let records = self.placed.len();
         let mut index = self.shared.index.write();
         for (shard, at, len) in self.placed.drain(..) {
             let small = |n: usize| u32::try_from(n).map_err(io::Error::other);
@@ -158,11 +197,7 @@ impl Writer {
         self.shared
             .counters
             .records
-            .fetch_add(self.acks.len() as u64, Relaxed);
-        if !self.acks.is_empty() {
-            self.shared.events.durable(&self.acks);
-            self.acks.clear();
-        }
+            .fetch_add(records as u64, Relaxed);
         if trims.is_empty() {
             Ok(())
         } else {
@@ -234,6 +269,70 @@ impl Writer {
         self.write_batch()?;
         self.shared.queue.closed();
         Ok(())
+    }
+}
+
+impl Desk {
+    pub(super) fn new(shared: Arc<Shared>, writer: Writer) -> Self {
+        Self {
+            shared,
+            writer: Mutex::new(writer),
+        }
+    }
+
+    /// Runs until the journal is closed or fails.
+    pub(super) fn run(&self) {
+        let _guard = FailOnPanic(Arc::clone(&self.shared));
+        let mut acks = Vec::new();
+        let mut may_idle = true;
+        loop {
+            let task = self.shared.queue.wait(may_idle);
+            may_idle = task == Task::Commit;
+            let mut writer = self.writer.lock();
+            let done = match task {
+                Task::Commit => writer.commit_waiting(),
+                Task::Idle => writer.prepare(),
+                Task::Seal => writer.seal(),
+                Task::Stop => return,
+            };
+            if !self.tell(writer, done, &mut acks) {
+                return;
+            }
+        }
+    }
+
+    /// Commits what waits on this thread, if that is quicker than to wake the writer's.
+    pub(super) fn commit_here(&self) -> bool {
+        if self.shared.flush_micros.load(Relaxed) > QUICK_MICROS {
+            return false;
+        }
+        let Some(mut writer) = self.writer.try_lock() else {
+            return false;
+        };
+        let _guard = FailOnPanic(Arc::clone(&self.shared));
+        let done = writer.commit_waiting();
+        self.tell(writer, done, &mut Vec::new());
+        true
+    }
+
+    /// Gives the writer back and tells what became of its work. Whether it may go on.
+    fn tell(
+        &self,
+        mut writer: MutexGuard<'_, Writer>,
+        done: io::Result<()>,
+        acks: &mut Vec<(ShardId, Seq)>,
+    ) -> bool {
+        std::mem::swap(acks, &mut writer.acks);
+        let failed = done.err().map(|error| writer.failed(&error));
+        drop(writer);
+        if !acks.is_empty() {
+            self.shared.events.durable(acks);
+            acks.clear();
+        }
+        if let Some(error) = &failed {
+            self.shared.fail(error);
+        }
+        failed.is_none()
     }
 }
 

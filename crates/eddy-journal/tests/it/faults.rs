@@ -2,7 +2,7 @@
 
 use crate::support::Local;
 use bytes::Bytes;
-use eddy_journal::conformance::{Opened, record};
+use eddy_journal::conformance::{Harness as _, Opened, record};
 use eddy_journal::fs::{Fault, Loss};
 use eddy_journal::{Journal, JournalError, Urgency};
 use eddy_types::{EddyError, ErrorCode, Seq, ShardId};
@@ -31,7 +31,10 @@ fn crash_rounds(seed: u64, lying: bool) -> Result<(), String> {
         for step in 0..20 + (seed + round) % 13 {
             for shard in 0..3u16 {
                 let seq = next[usize::from(shard)];
-                opened.append(shard, seq..=seq);
+                match shard {
+                    2 => append_here(&opened, shard, seq),
+                    _ => opened.append(shard, seq..=seq),
+                }
                 next[usize::from(shard)] += 1;
             }
             if step % 7 == seed % 7 {
@@ -54,6 +57,58 @@ fn crash_rounds(seed: u64, lying: bool) -> Result<(), String> {
         (0..3).for_each(|shard| acked[usize::from(shard)] = opened.heard.acked(shard));
     }
     Ok(())
+}
+
+/// Appends and commits on this thread, when nobody else is at it.
+fn append_here(opened: &Opened, shard: u16, seq: u64) {
+    let record = record(shard, seq);
+    let appended = opened
+        .journal
+        .append(ShardId(shard), Seq(seq), record, Urgency::Held);
+    appended.expect("append");
+    opened.journal.release(true);
+}
+
+#[test]
+fn a_quick_disk_is_written_by_who_appends() {
+    let mut local = Local::new(64 << 20);
+    let opened = Opened::open(&mut local);
+    let here = (1..=200).filter(|seq| {
+        append_here(&opened, 0, *seq);
+        opened.heard.acked(0) == *seq
+    });
+    // The writer's thread is at it too now and then: it makes room ahead.
+    assert!(here.count() > 100, "acknowledged before release returns");
+    opened.heard.wait(0, 200);
+}
+
+#[test]
+fn a_flush_that_fails_for_who_appends_ends_the_journal() {
+    let mut local = Local::new(64 << 20);
+    let opened = Opened::open(&mut local);
+    append_here(&opened, 0, 1);
+    opened.heard.wait(0, 1);
+    local.fail_next_commit();
+    // The writer's thread may meet the fault first, when it makes room ahead.
+    let append = |seq| {
+        let (record, at) = (record(0, seq), (ShardId(0), Seq(seq)));
+        opened.journal.append(at.0, at.1, record, Urgency::Held)
+    };
+    let mut last = 1;
+    while append(last + 1).is_ok() {
+        last += 1;
+        opened.journal.release(true);
+    }
+    assert_eq!(opened.heard.wait_failed().len(), 1);
+    assert!(opened.heard.acked(0) <= last);
+    let refused = append(last + 1);
+    assert!(
+        matches!(refused, Err(JournalError::Failed { .. })),
+        "{refused:?}"
+    );
+    drop(opened.journal);
+    let again = Opened::open(&mut local);
+    assert!(again.bounds(0).1 >= opened.heard.acked(0));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use crate::functions::Admission;
 use eddy_bundle::SourceMaps;
 use eddy_types::{
-    AgentSpec, AppSpec, EddyError, Env, ErrorCode, FunctionSpec, HashMap, Manifest, Name,
+    AgentId, AgentSpec, AppSpec, EddyError, Env, ErrorCode, FunctionSpec, HashMap, Key, Manifest,
+    MethodName, Name, TenantId,
 };
 use eddy_wasm::{Code, JsProgram};
 use std::sync::{Arc, OnceLock};
@@ -112,6 +113,29 @@ impl App {
     pub(crate) fn function(&self, name: &Name) -> Option<(&FunctionSpec, &Arc<Loaded>)> {
         let spec = self.spec.functions.get(name)?;
         Some((spec, self.components.get(spec.component)?))
+    }
+
+    /// The address of an agent whose type is given as text: names of this app are not made anew.
+    pub(crate) fn address(
+        &self,
+        tenant: &TenantId,
+        agent_type: &str,
+        key: &str,
+    ) -> Result<AgentId, EddyError> {
+        let name = match self.spec.agents.get_key_value(agent_type) {
+            Some((name, _)) => name.clone(),
+            None => Name::new(agent_type)?,
+        };
+        Ok(AgentId::new(tenant.clone(), name, Key::new(key)?))
+    }
+
+    /// A method of one of its agent types, given as text.
+    pub(crate) fn method(&self, agent_type: &Name, method: &str) -> Result<MethodName, EddyError> {
+        let spec = self.spec.agents.get(agent_type);
+        match spec.and_then(|spec| spec.methods.get_key_value(method)) {
+            Some((method, _)) => Ok(method.clone()),
+            None => MethodName::new(method),
+        }
     }
 
     pub(crate) fn agent(&self, name: &Name) -> Option<(&AgentSpec, &Arc<Loaded>)> {
