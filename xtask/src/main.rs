@@ -31,5 +31,5 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> Result<()> {
-    bail!("usage: cargo xtask test | bench [SUITE] | guests | openapi")
+    bail!("usage: cargo xtask test | bench [SUITE...] [--peers] [--record] | guests | openapi")
 }

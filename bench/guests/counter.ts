@@ -1,0 +1,15 @@
+// The TypeScript counter of the benchmarks: the same methods as the agent type `counter` of the
+// Rust guest, as a user would write them.
+import { agent, query } from "eddy";
+
+export const tsCounter = agent({
+  increment(ctx, { by = 1 } = {}) {
+    const n = (ctx.state.get("n") ?? 0) + by;
+    ctx.state.set("n", n);
+    return { n };
+  },
+  put(ctx, { key }) {
+    ctx.state.set(key, "x".repeat(100));
+  },
+  value: query((ctx) => ({ n: ctx.state.get("n") ?? 0 })),
+});
