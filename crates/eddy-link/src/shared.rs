@@ -11,6 +11,7 @@ use crate::frame::{Frame, Kind};
 use crate::message::{Goaway, Hello, Window};
 use crate::out::{Out, goaway};
 use crate::settings::{Config, Settings};
+use bytes::Buf as _;
 use eddy_types::{EddyError, ErrorCode};
 use futures::task::AtomicWaker;
 use parking_lot::{Mutex, MutexGuard};
@@ -165,28 +166,7 @@ impl<R: Role> Shared<R> {
                 }
                 return;
             }
-            let mut bytes = state.out.take();
-            state.writing = true;
-            let written = MutexGuard::unlocked(&mut state, || {
-                let written = socket.try_write(&bytes);
-                if let Ok(n) = written {
-                    bytes::Buf::advance(&mut bytes, n);
-                }
-                written
-            });
-            state.writing = false;
-            let full = !bytes.is_empty();
-            state.out.written(bytes);
-            match written {
-                Ok(_) => state.progress = true,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => {
-                    state.out.clear();
-                    state.broken = Some(lost(&format!("writing failed: {error}")));
-                    break;
-                }
-            }
-            if full {
+            if !write_once(socket, &mut state) {
                 break;
             }
         }
@@ -194,6 +174,34 @@ impl<R: Role> Shared<R> {
         state.blocked = true;
         drop(state);
         self.driver.wake();
+    }
+}
+
+/// Writes what there is, without the lock; whether the socket took all of it.
+fn write_once<R: Role>(socket: &OwnedWriteHalf, state: &mut MutexGuard<'_, State<R>>) -> bool {
+    let mut bytes = state.out.take();
+    state.writing = true;
+    let written = MutexGuard::unlocked(state, || {
+        let written = socket.try_write(&bytes);
+        if let Ok(n) = written {
+            bytes.advance(n);
+        }
+        written
+    });
+    state.writing = false;
+    let whole = bytes.is_empty();
+    state.out.written(bytes);
+    match written {
+        Ok(_) => {
+            state.progress = true;
+            whole
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => false,
+        Err(error) => {
+            state.out.clear();
+            state.broken = Some(lost(&format!("writing failed: {error}")));
+            false
+        }
     }
 }
 
