@@ -40,6 +40,8 @@ impl Bench {
         title: &str,
         work: impl Future<Output = Result<Figures>>,
     ) -> bool {
+        // Rows block this task; between two of them it may be told to stop.
+        tokio::task::yield_now().await;
         let probe = tokio::task::block_in_place(flush::probe);
         let measured = match probe {
             Ok(flush_us) => work.await.map(|figures| (flush_us, figures)),

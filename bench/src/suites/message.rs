@@ -90,7 +90,7 @@ async fn nats(bench: &mut Bench) -> Result<()> {
     let title = "NATS request/reply 1 KiB, c1";
     bench.row(Side::Peer, "nats.c1", title, work).await;
     let work = async { nats::multiplexed(at, 32, time) };
-    let title = "NATS request/reply 1 KiB, c32, connections: 1";
+    let title = "NATS request/reply 1 KiB, one flow with 32 in flight, connections: 1";
     bench.row(Side::Peer, "nats.c32", title, work).await;
     let work = async { nats::measure(at, 32, time) };
     let title = "NATS request/reply 1 KiB, c32, connections: 32";
