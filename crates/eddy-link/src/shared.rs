@@ -59,6 +59,9 @@ pub(crate) trait Role: Send + Sized + 'static {
     fn expire(state: &mut State<Self>, now: Instant, events: &mut Vec<Self::Event>);
     /// Nothing is open.
     fn is_idle(&self) -> bool;
+    /// What comes next is one message that the other side sends without a pause, as far as this side
+    /// can tell: it may be looked for instead of slept for.
+    fn awaits_one(&self) -> bool;
     /// The last stream that was accepted.
     fn last_stream(&self) -> u64;
     /// Does what is to be done without the lock.
@@ -82,6 +85,8 @@ pub(crate) struct State<R: Role> {
     pub(crate) blocked: bool,
     /// Writing failed; the driver ends the connection.
     pub(crate) broken: Option<EddyError>,
+    /// The driver looks for answers itself instead of sleeping: it is to be woken by who asks.
+    pub(crate) eager: bool,
     /// Bytes were written since the last look.
     pub(crate) progress: bool,
     /// The other side's HELLO came.
@@ -127,6 +132,7 @@ impl<R: Role> Shared<R> {
             blocked: false,
             broken: None,
             progress: false,
+            eager: false,
             hello: None,
             draining: false,
             ended: None,

@@ -15,7 +15,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use tokio::runtime::Handle;
 
 /// Calls nested on one thread's stack; the next one becomes a task.
 const MAX_NESTED: u32 = 8;
@@ -82,13 +81,14 @@ pub(crate) fn run(inner: &Arc<Inner>, start: TurnStart) {
         Place::Here(start) => start,
     };
     // The journal's thread and others that no task runs on must not be held up.
-    if Handle::try_current().is_err() {
+    if tokio::task::try_id().is_none() {
         return turns::spawn(inner, start);
     }
     let _running = Running::begin();
-    let began = clock::instant();
     turns::run(inner, start);
+    let mut began = None;
     while let Some((inner, start)) = HERE.with(|here| here.queue.borrow_mut().pop_front()) {
+        let began = began.get_or_insert_with(clock::instant);
         if began.elapsed() < BUDGET {
             turns::run(&inner, start);
         } else {

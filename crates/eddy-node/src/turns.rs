@@ -127,10 +127,10 @@ impl Turn {
         inner: &Arc<Inner>,
         memory: usize,
         warm: Option<Instance>,
-        start: TurnStart,
+        mut start: TurnStart,
     ) -> Work {
         let target = Target::Method(start.agent.clone(), start.method.clone());
-        let argument = start.argument.clone();
+        let argument = std::mem::take(&mut start.argument);
         let host = AgentHost::new(
             inner,
             &self.app,

@@ -118,7 +118,7 @@ impl<R> ShardCore<R> {
     }
 
     /// Makes the message the running turn. Answers with the turn when no guest is to run.
-    fn begin(&mut self, message: Message<R>, out: &mut Vec<Action<R>>) -> Option<TurnId> {
+    fn begin(&mut self, mut message: Message<R>, out: &mut Vec<Action<R>>) -> Option<TurnId> {
         self.next_turn += 1;
         let turn = TurnId {
             shard: self.shard,
@@ -126,7 +126,9 @@ impl<R> ShardCore<R> {
         };
         let agent = message.to.clone();
         self.turns.insert(turn.number, agent.clone());
-        let start = match &message.operation {
+        // What has a key, or may be tried again, is needed whole when it ends.
+        let once = matches!(message.origin, Origin::Request { key: None, .. });
+        let start = match &mut message.operation {
             Operation::Delete => None,
             Operation::Method {
                 method,
@@ -138,7 +140,10 @@ impl<R> ShardCore<R> {
                 id: message.id,
                 agent: agent.clone(),
                 method: method.clone(),
-                argument: argument.clone(),
+                argument: match once {
+                    true => std::mem::take(argument),
+                    false => argument.clone(),
+                },
                 deadline: message.deadline,
                 chain: message.chain.clone(),
                 retriable: message.retriable,

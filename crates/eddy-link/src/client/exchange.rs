@@ -60,8 +60,9 @@ impl<'a> Exchange<'a> {
         if sooner.is_some() {
             state.role.alarm = sooner;
         }
+        let eager = state.eager;
         self.shared.flush(state);
-        if sooner.is_some() {
+        if sooner.is_some() || eager {
             self.shared.driver.wake();
         }
         Ok(())

@@ -206,6 +206,11 @@ impl Role for ClientRole {
         }
     }
 
+    fn awaits_one(&self) -> bool {
+        let waits = |slot: &Slot| matches!(slot, Slot::Waiting(..));
+        self.slots.len() == 1 && self.slots.values().all(waits)
+    }
+
     fn is_idle(&self) -> bool {
         self.slots.is_empty()
     }

@@ -1,5 +1,6 @@
 //! Reading from and writing to the byte stream, and shutting it.
 
+use super::spin::Look;
 use super::{Driver, MAX_READ_BYTES, Phase};
 use crate::frame::HEADER_BYTES;
 use crate::shared::{Role, lost};
@@ -31,7 +32,17 @@ impl<R: Role> Driver<R> {
         let room = self.buffer.capacity() - self.buffer.len();
         let buffer = &mut self.buffer;
         let read = match &mut self.io {
-            Io::Tcp(read) => ready!(pin!(read.read_buf(buffer)).poll(cx)),
+            Io::Tcp(read) => match pin!(read.read_buf(buffer)).poll(cx) {
+                Poll::Ready(read) => read,
+                Poll::Pending => match self.spin.look(&self.shared, (*read).as_ref(), buffer) {
+                    Look::Found(bytes) => Ok(bytes),
+                    Look::Sleep => return Poll::Pending,
+                    Look::GiveWay => {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                },
+            },
             Io::Other(stream) => ready!(pin!(stream.read_buf(buffer)).poll(cx)),
         };
         if matches!(read, Ok(n) if n == room) {

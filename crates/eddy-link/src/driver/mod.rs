@@ -2,6 +2,7 @@
 //! what its users could not. One per connection; it spawns nothing.
 
 mod io;
+mod spin;
 mod time;
 
 use self::io::Io;
@@ -15,6 +16,7 @@ use eddy_types::{EddyError, ErrorCode};
 use parking_lot::MutexGuard;
 use prost::Message;
 use socket2::SockRef;
+use spin::Spin;
 use std::future::Future;
 use std::net::Shutdown;
 use std::pin::Pin;
@@ -58,6 +60,7 @@ pub(crate) struct Driver<R: Role> {
     heard: bool,
     silent: u32,
     stuck: u32,
+    spin: Spin,
 }
 
 impl<R: Role> Driver<R> {
@@ -71,6 +74,7 @@ impl<R: Role> Driver<R> {
             Inner::Other(stream) => (Io::Other(stream), None),
         };
         let hello_timeout = config.hello_timeout;
+        let spin = Spin::new(config.spin);
         let shared = Shared::new(role, outside, direct, config);
         let settings = shared.settings;
         {
@@ -99,6 +103,7 @@ impl<R: Role> Driver<R> {
             heard: false,
             silent: 0,
             stuck: 0,
+            spin,
         }
     }
 
@@ -121,7 +126,10 @@ impl<R: Role> Driver<R> {
                 continue;
             }
             match read {
-                Ok(_) => self.heard = true,
+                Ok(_) => {
+                    self.heard = true;
+                    self.spin.heard();
+                }
                 Err(why) => {
                     let whole = self.buffer.is_empty() && !self.preface;
                     self.end_with(|state, events| {
@@ -154,6 +162,7 @@ impl<R: Role> Driver<R> {
             state.refuse(error, &mut self.events);
         }
         state.send_credit();
+        state.eager = self.spin.is_eager();
         let gather = R::GATHERS && self.events.len() > 1 && state.ended.is_none();
         if self.events.is_empty() {
             self.uncork(state);

@@ -111,6 +111,10 @@ impl<H: Handler> Role for ServerRole<H> {
 
     fn expire(_: &mut State<Self>, _: Instant, _: &mut Vec<Event>) {}
 
+    fn awaits_one(&self) -> bool {
+        self.live == 0
+    }
+
     fn is_idle(&self) -> bool {
         self.live == 0
     }
