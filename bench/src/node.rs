@@ -65,6 +65,11 @@ impl Node {
         self.0.resident()
     }
 
+    /// See [`crate::process::Server::proportional`].
+    pub(crate) fn proportional(&self) -> Result<u64> {
+        self.0.proportional()
+    }
+
     /// Asks it to stop, and waits until it has.
     pub(crate) async fn stop(self) -> Result<()> {
         self.0.stop().await

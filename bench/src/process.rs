@@ -91,6 +91,18 @@ impl Server {
         Ok(kib * 1024)
     }
 
+    /// Memory that is its own, in bytes: a page that stands in several places counts once (PSS). The image of
+    /// a guest's memory is mapped by each instance of it, and `VmRSS` counts it for each.
+    pub(crate) fn proportional(&self) -> Result<u64> {
+        let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid()))?;
+        let line = rollup
+            .lines()
+            .find_map(|line| line.strip_prefix("Pss:"))
+            .context("no Pss")?;
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib * 1024)
+    }
+
     /// Asks it to stop (SIGTERM) and waits until it has.
     pub(crate) async fn stop(mut self) -> Result<()> {
         signal("-TERM", self.pid())?;

@@ -120,19 +120,19 @@ async fn wake(at: SocketAddr, agents: usize) -> Result<Figures> {
 
 async fn live(bench: &mut Bench, id: &'static str, what: &str, agent: &'static str) -> Result<()> {
     let node = Node::start("1h")?;
-    let agents = LIVE.min(bench.plan.agents);
+    let agents = LIVE.min(bench.plan.agents).max(2 * FIRST);
     let mut active = 0;
     let work = async {
         create(node.address(), agent, 0..FIRST).await?;
-        let before = node.resident()?;
-        create(node.address(), agent, FIRST..FIRST + agents).await?;
-        let grown = node.resident()?.saturating_sub(before);
+        let before = node.proportional()?;
+        create(node.address(), agent, FIRST..agents).await?;
+        let grown = node.proportional()?.saturating_sub(before);
         active = node.active().await?;
-        Ok(Figures::memory(grown as f64 / agents as f64))
+        Ok(Figures::memory(grown as f64 / (agents - FIRST) as f64))
     };
-    let title = format!("memory of each of {agents} live agents, {what}");
+    let title = format!("memory of each of {agents} live agents, {what}, PSS");
     bench.row(Side::Eddy, id, &title, work).await;
-    if active < (agents + FIRST) as u64 {
+    if active < agents as u64 {
         bench.note(
             id,
             format!("only {active} stayed live: this is not the figure that is meant"),

@@ -71,6 +71,8 @@ pub(crate) struct Inner {
     pub(crate) tasks: Tasks,
     /// How many spare instances there are.
     pub(crate) spares: Arc<AtomicUsize>,
+    /// Used instances that wait to be dropped.
+    pub(crate) retired: Arc<AtomicUsize>,
     /// Guests that run now; the epoch is ticked only while there are some.
     pub(crate) busy: AtomicUsize,
     /// Ends the grace: running guests are aborted.

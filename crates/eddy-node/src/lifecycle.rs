@@ -84,6 +84,7 @@ pub(crate) fn open(
         stats: Stats::default(),
         tasks,
         spares: Arc::default(),
+        retired: Arc::default(),
         busy: AtomicUsize::new(0),
         abort: CancellationToken::new(),
         closing: CancellationToken::new(),

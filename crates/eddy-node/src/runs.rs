@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Calls nested on one thread's stack; the next one becomes a task.
 const MAX_NESTED: u32 = 8;
@@ -35,7 +35,10 @@ pub(crate) fn gather(work: impl FnOnce(), release: impl Fn()) {
             }
         }
     }
-    HERE.with(|here| here.holds.set(Some(false)));
+    HERE.with(|here| {
+        here.holds.set(Some(false));
+        here.since.set(Some(clock::instant()));
+    });
     let _gathering = Gathering(release);
     work();
 }
@@ -57,6 +60,7 @@ thread_local! {
             running: Cell::new(false),
             nested: Cell::new(0),
             holds: Cell::new(None),
+            since: Cell::new(None),
             queue: RefCell::new(VecDeque::new()),
         }
     };
@@ -70,6 +74,8 @@ struct Here {
     nested: Cell<u32>,
     /// Whether records are held back on this thread, and whether there are some.
     holds: Cell<Option<bool>>,
+    /// Since when; of no meaning when none are held back.
+    since: Cell<Option<Instant>>,
     queue: RefCell<VecDeque<(Arc<Inner>, TurnStart)>>,
 }
 
@@ -104,8 +110,14 @@ enum Place {
 }
 
 impl Here {
+    /// What was gathered has waited long enough for the rest of it.
+    fn is_late(&self) -> bool {
+        let since = self.holds.get().and_then(|_| self.since.get());
+        since.is_some_and(|since| since.elapsed() > BUDGET)
+    }
+
     fn queue_up(&self, inner: &Arc<Inner>, start: TurnStart) -> Place {
-        if self.nested.get() >= MAX_NESTED {
+        if self.nested.get() >= MAX_NESTED || self.is_late() {
             return Place::Elsewhere(start);
         }
         if !self.running.get() {

@@ -41,7 +41,7 @@ pub(crate) struct Spares(Mutex<Shelves>);
 #[derive(Default)]
 struct Shelves {
     shelves: HashMap<Kind, Shelf>,
-    used: Vec<Instance>,
+    used: Vec<Spare>,
     /// The app was replaced: nothing is put here any more.
     closed: bool,
     taken: u64,
@@ -54,18 +54,19 @@ struct Shelf {
     filling: bool,
 }
 
+/// An instance that serves nobody now: not yet, or no more.
 struct Spare {
     instance: Instance,
     _counted: Counted,
 }
 
-/// One of the node's spares, until dropped.
+/// One of the node's spares, or of the used instances that wait to be dropped, until dropped itself.
 struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
-    fn new(inner: &Inner) -> Option<Self> {
+    fn new(inner: &Inner, counter: &Arc<AtomicUsize>) -> Option<Self> {
         let most = MOST_OF_ALL.min(inner.config.max_instances as usize / SHARE);
-        let counted = Self(inner.spares.clone());
+        let counted = Self(counter.clone());
         // Dropped again when it is one too many.
         (counted.0.fetch_add(1, Relaxed) < most).then_some(counted)
     }
@@ -97,9 +98,14 @@ pub(crate) fn take(
 }
 
 /// Drops an instance that has served, soon and together with others: it takes as long as making one.
+/// At once, when as many as may wait for that do.
 pub(crate) fn retire(inner: &Inner, app: &App, instance: Instance) {
+    let Some(_counted) = Counted::new(inner, &inner.retired) else {
+        return;
+    };
+    let used = Spare { instance, _counted };
     let mut shelves = app.spares.0.lock();
-    shelves.used.push(instance);
+    shelves.used.push(used);
     if shelves.used.len() < USED && !shelves.closed {
         return;
     }
@@ -120,7 +126,7 @@ async fn fill_shelf(inner: &Arc<Inner>, app: &App, loaded: &Loaded, kind: Kind) 
         if inner.closing.is_cancelled() || !app.spares.0.lock().short(kind) {
             return;
         }
-        let Some(counted) = Counted::new(inner) else {
+        let Some(counted) = Counted::new(inner, &inner.spares) else {
             return;
         };
         match make(inner, app, loaded, &limits).await {

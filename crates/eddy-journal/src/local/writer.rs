@@ -78,7 +78,10 @@ pub(super) struct Writer {
     batch: BatchBuilder,
     /// Shard, place in the batch and data length of each record in it.
     placed: Vec<(ShardId, usize, usize)>,
+    /// Records of the batch at hand.
     acks: Vec<(ShardId, Seq)>,
+    /// Records that are durable and not told of yet.
+    durable: Vec<(ShardId, Seq)>,
     work: Work,
 }
 
@@ -110,6 +113,7 @@ impl Writer {
         next_batch: u64,
     ) -> Self {
         let (batch, placed, acks) = (BatchBuilder::default(), Vec::new(), Vec::new());
+        let durable = Vec::new();
         let work = Work::default();
         Self {
             shared,
@@ -120,11 +124,12 @@ impl Writer {
             batch,
             placed,
             acks,
+            durable,
             work,
         }
     }
 
-    /// Commits what waits; what became durable is in `acks` then.
+    /// Commits what waits; what became durable is in `durable` then.
     fn commit_waiting(&mut self) -> io::Result<()> {
         let mut work = std::mem::take(&mut self.work);
         self.shared.queue.take(&mut work);
@@ -177,6 +182,8 @@ impl Writer {
         }
         let start = self.write_batch()?;
         let records = self.placed.len();
+        // Only now: what was written and not flushed must not be told of.
+        self.durable.append(&mut self.acks);
         let mut index = self.shared.index.write();
         for (shard, at, len) in self.placed.drain(..) {
             let small = |n: usize| u32::try_from(n).map_err(io::Error::other);
@@ -322,7 +329,7 @@ impl Desk {
         done: io::Result<()>,
         acks: &mut Vec<(ShardId, Seq)>,
     ) -> bool {
-        std::mem::swap(acks, &mut writer.acks);
+        std::mem::swap(acks, &mut writer.durable);
         let failed = done.err().map(|error| writer.failed(&error));
         drop(writer);
         if !acks.is_empty() {
