@@ -130,13 +130,25 @@ impl Function {
     /// # Errors
     /// What the node answers, and those of the connection.
     pub fn submit(&self, argument: &(impl Serialize + ?Sized)) -> Call<Invocation> {
+        self.submission(json(argument))
+    }
+
+    /// As [`Self::submit`], with bytes.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn submit_raw(&self, argument: impl Into<Bytes>) -> Call<Invocation> {
+        self.submission(Ok(argument.into()))
+    }
+
+    fn submission(&self, argument: Result<Bytes, EddyError>) -> Call<Invocation> {
         let function = self.name.clone();
         let operation = Operation::Submit { function };
         let accepted = |reply: Reply| {
             let missing = || EddyError::internal("the node accepted an invocation without its id");
             reply.invocation.ok_or_else(missing)
         };
-        Call::new(self.client.clone(), operation, json(argument), accepted)
+        Call::new(self.client.clone(), operation, argument, accepted)
     }
 
     fn invocation(&self) -> Operation {

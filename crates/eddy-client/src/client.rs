@@ -16,7 +16,7 @@ use tokio::time::Instant;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for a connection when nothing else is said.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Times that a request is sent again.
+/// Times that a request is sent again when nothing else is said.
 const RETRIES: usize = 8;
 /// First and longest pause before a request is sent again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
@@ -30,6 +30,8 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     connector: Connector,
     timeout: Option<Duration>,
+    patience: Duration,
+    retries: usize,
     tenant: Option<String>,
     link: RwLock<Option<Link>>,
     /// Held while a connection is made, so that there is only one.
@@ -43,6 +45,8 @@ pub struct ClientBuilder {
     roots: Option<Vec<u8>>,
     connect_timeout: Duration,
     timeout: Option<Duration>,
+    patience: Duration,
+    retries: usize,
     tenant: Option<String>,
 }
 
@@ -66,6 +70,22 @@ impl ClientBuilder {
     #[must_use]
     pub fn default_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// How much longer than a request's time-out to wait for the node's own word that the time is
+    /// over, which says more: where it was spent. Nothing when not said.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How often at most a request is sent again by the client itself, where that is safe. 8 times
+    /// when not said.
+    #[must_use]
+    pub fn retries(mut self, retries: usize) -> Self {
+        self.retries = retries;
         self
     }
 
@@ -124,6 +144,8 @@ impl ClientBuilder {
         Ok(Client(Arc::new(Inner {
             connector,
             timeout: self.timeout,
+            patience: self.patience,
+            retries: self.retries,
             tenant: self.tenant,
             link: RwLock::default(),
             connecting: Mutex::default(),
@@ -149,6 +171,8 @@ impl Client {
             roots: None,
             connect_timeout: CONNECT_TIMEOUT,
             timeout: Some(DEFAULT_TIMEOUT),
+            patience: Duration::ZERO,
+            retries: RETRIES,
             tenant: None,
         }
     }
@@ -168,10 +192,14 @@ impl Client {
     /// Sends a request, again where that is safe, until its time is over.
     pub(crate) async fn send(&self, mut request: Request) -> Result<Reply, EddyError> {
         request.timeout = request.timeout.or(self.0.timeout);
+        request.patience = self.0.patience;
         if request.tenant.is_none() {
             request.tenant.clone_from(&self.0.tenant);
         }
-        let deadline = request.timeout.map(|timeout| Instant::now() + timeout);
+        // What lies beyond the end of time is no limit.
+        let deadline = request
+            .timeout
+            .and_then(|timeout| Instant::now().checked_add(timeout));
         let mut pauses: Option<ExponentialBackoff> = None;
         loop {
             let failure = match self.attempt(request.clone()).await {
@@ -181,7 +209,7 @@ impl Client {
             if !may_repeat(&failure, &request) {
                 return Err(failure.error);
             }
-            let pause = pauses.get_or_insert_with(backoff).next();
+            let pause = pauses.get_or_insert_with(|| backoff(self.0.retries)).next();
             let Some(pause) = pause.map(|pause| pause.max(wanted(&failure))) else {
                 return Err(failure.error);
             };
@@ -240,11 +268,11 @@ impl Inner {
     }
 }
 
-fn backoff() -> ExponentialBackoff {
+fn backoff(retries: usize) -> ExponentialBackoff {
     ExponentialBuilder::new()
         .with_min_delay(PAUSES.0)
         .with_max_delay(PAUSES.1)
-        .with_max_times(RETRIES)
+        .with_max_times(retries)
         .with_jitter()
         .build()
 }

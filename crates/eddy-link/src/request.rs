@@ -60,6 +60,9 @@ pub struct Request {
     pub tenant: Option<String>,
     /// How long the client waits from now on; without a limit when absent.
     pub timeout: Option<Duration>,
+    /// How much longer than `timeout` this side waits for the other's own word that the time is
+    /// over. Stays on this side.
+    pub patience: Duration,
     /// Makes a repeat answer as the first one did. 1 to 255 bytes.
     pub idempotency_key: Option<String>,
     /// W3C trace context, at most 128 bytes.
@@ -75,6 +78,7 @@ impl Request {
             body,
             tenant: None,
             timeout: None,
+            patience: Duration::ZERO,
             idempotency_key: None,
             traceparent: None,
         }
@@ -104,6 +108,7 @@ impl Request {
             body,
             tenant: head.tenant,
             timeout: (head.timeout_ms > 0).then(|| Duration::from_millis(head.timeout_ms)),
+            patience: Duration::ZERO,
             idempotency_key: head.idempotency_key,
             traceparent: head.traceparent,
         })

@@ -1,7 +1,8 @@
 //! TLS for either side, by rustls with the ring provider. A link over TLS is written by its driver
-//! alone; nothing else differs.
+//! alone; nothing else differs. A port that speaks HTTP too is told by ALPN which of them a client
+//! wants; who speaks HTTP there is not known here.
 
-use crate::transport::Transport;
+use crate::transport::{ByteStream, Transport};
 use eddy_types::{EddyError, ErrorCode};
 use std::io;
 use std::sync::Arc;
@@ -9,8 +10,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// The name of the link in ALPN.
+pub const ALPN: &[u8] = b"eddy/1";
 
 /// The client's half of TLS: which certificates it trusts. Cheap to clone.
 #[derive(Clone)]
@@ -28,11 +32,12 @@ impl TlsClient {
                 .add(certificate)
                 .map_err(|error| bad(&format!("a root certificate is not valid: {error}")))?;
         }
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| bad(&error.to_string()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        config.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 
@@ -57,7 +62,16 @@ impl std::fmt::Debug for TlsClient {
 
 /// The server's half of TLS: its certificate. Cheap to clone.
 #[derive(Clone)]
-pub struct TlsServer(TlsAcceptor);
+pub struct TlsServer(Arc<ServerConfig>);
+
+/// A stream after its handshake.
+#[derive(Debug)]
+pub struct Accepted<S> {
+    /// What goes over TLS.
+    pub stream: S,
+    /// What the two sides agreed to speak, when the client said what it speaks.
+    pub protocol: Option<Vec<u8>>,
+}
 
 impl TlsServer {
     /// Shows the certificates in `chain`, the server's own first, with the private key in `key`.
@@ -69,13 +83,26 @@ impl TlsServer {
         let chain = certificates(chain)?;
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|error| bad(&format!("the private key cannot be read: {error}")))?;
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| bad(&error.to_string()))?
             .with_no_client_auth()
             .with_single_cert(chain, key)
-            .map_err(|error| bad(&format!("certificate and key do not do: {error}")))?;
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+            .map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => mismatch(),
+                error => bad(&format!("certificate and key cannot be used: {error}")),
+            })?;
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(Self(Arc::new(config)))
+    }
+
+    /// Also speaks `protocols`, by their names in ALPN, the best first. A client that names only
+    /// others is refused in its handshake.
+    #[must_use]
+    pub fn also(mut self, protocols: &[&[u8]]) -> Self {
+        let spoken = &mut Arc::make_mut(&mut self.0).alpn_protocols;
+        spoken.extend(protocols.iter().map(|protocol| protocol.to_vec()));
+        self
     }
 
     /// Shakes hands over `stream`. Bound it in time: a client may say nothing.
@@ -83,9 +110,22 @@ impl TlsServer {
     /// # Errors
     /// What rustls says of the client's bytes.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<Transport> {
+        let accepted = self.accept_any(stream).await?;
+        Ok(Transport::other(accepted.stream))
+    }
+
+    /// [`Self::accept`], for who speaks other protocols too.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    pub async fn accept_any(
+        &self,
+        stream: TcpStream,
+    ) -> io::Result<Accepted<impl ByteStream + use<>>> {
         let _ = stream.set_nodelay(true);
-        let stream = self.0.accept(stream).await?;
-        Ok(Transport::other(stream))
+        let stream = TlsAcceptor::from(self.0.clone()).accept(stream).await?;
+        let protocol = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+        Ok(Accepted { stream, protocol })
     }
 }
 
@@ -102,6 +142,12 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, EddyError> {
         Ok(_) => Err(bad("there is no certificate in the PEM text")),
         Err(error) => Err(bad(&format!("a certificate cannot be read: {error}"))),
     }
+}
+
+fn mismatch() -> EddyError {
+    let detail = "the private key does not belong to the certificate";
+    EddyError::new(ErrorCode::InvalidArgument, detail)
+        .hint("Of several certificates, the server's own comes first.")
 }
 
 fn bad(detail: &str) -> EddyError {

@@ -4,6 +4,7 @@
 //! | module | what |
 //! |---|---|
 //! | `listen` | the address, connections and their limits, shutdown |
+//! | `tls` | TLS, and which protocol a connection speaks |
 //! | `link` | the native link: the same node behind another protocol |
 //! | `origin` | which pages and host names are let in |
 //! | `routes` | a file per group of routes |
@@ -22,6 +23,8 @@ mod reply;
 mod request;
 mod routes;
 mod state;
+mod tls;
 
+pub use eddy_link::tls::TlsServer;
 pub use listen::{Server, check_listen};
 pub use routes::openapi_json;

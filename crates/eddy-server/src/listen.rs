@@ -8,9 +8,12 @@ use crate::reply::problem;
 use crate::request::no_strange_query;
 use crate::routes;
 use crate::state::AppState;
+use crate::tls::{self, Protocol};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
+use eddy_link::tls::TlsServer;
+use eddy_link::{ByteStream, Transport};
 use eddy_node::Node;
 use eddy_types::limits::{HEAD_READ_TIMEOUT, MAX_CONNECTIONS, MAX_IN_FLIGHT};
 use eddy_types::{EddyError, ErrorCode};
@@ -19,7 +22,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -38,12 +41,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// HTTP/2: requests one connection may have open.
 const STREAMS_PER_CONNECTION: u32 = 1024;
-/// How many bytes tell HTTP/1 from HTTP/2; the first one tells a native link from both.
-const PREFACE: &[u8; 4] = b"PRI ";
 
 /// A bound listener in front of a node.
 pub struct Server {
     listener: TcpListener,
+    tls: Option<TlsServer>,
     shared: Arc<Connections>,
 }
 
@@ -96,6 +98,7 @@ impl Server {
         });
         Ok(Self {
             listener,
+            tls: None,
             shared: Arc::new(Connections {
                 router,
                 stats,
@@ -104,6 +107,13 @@ impl Server {
                 stopping: CancellationToken::new(),
             }),
         })
+    }
+
+    /// Speaks TLS only, HTTP and the native link alike.
+    #[must_use]
+    pub fn secured(mut self, tls: TlsServer) -> Self {
+        self.tls = Some(tls.also(tls::HTTP));
+        self
     }
 
     /// The address that is really listened on.
@@ -128,8 +138,9 @@ impl Server {
                     .expect("slots are never closed");
                 match self.listener.accept().await {
                     Ok((stream, _)) => {
-                        let watcher = graceful.watcher();
-                        tasks.spawn(self.shared.clone().connection(stream, slot, watcher));
+                        let shared = self.shared.clone();
+                        let tls = self.tls.clone();
+                        tasks.spawn(shared.connection(stream, tls, slot, graceful.watcher()));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
@@ -154,19 +165,35 @@ impl Connections {
     async fn connection(
         self: Arc<Self>,
         stream: TcpStream,
+        tls: Option<TlsServer>,
         _slot: OwnedSemaphorePermit,
-        watcher: hyper_util::server::graceful::Watcher,
+        watcher: Watcher,
     ) {
         // Answers are small and must not wait for one another.
         let _ = stream.set_nodelay(true);
-        let mut head = [0; PREFACE.len()];
-        let Ok(Ok(length)) = tokio::time::timeout(HEAD_READ_TIMEOUT, stream.peek(&mut head)).await
-        else {
+        let Some(tls) = tls else {
+            match tokio::time::timeout(HEAD_READ_TIMEOUT, tls::plain(&stream)).await {
+                Ok(Ok(Protocol::Link)) => self.link(stream.into()).await,
+                Ok(Ok(protocol)) => self.http(protocol, stream, watcher).await,
+                Ok(Err(_)) | Err(_) => {}
+            }
             return;
         };
-        if eddy_link::is_preface(&head[..length]) {
-            return self.link(stream).await;
+        let opened = tokio::select! {
+            opened = tokio::time::timeout(HEAD_READ_TIMEOUT, tls::open(&tls, stream)) => opened,
+            // Nobody who is still shaking hands has asked for anything.
+            () = self.stopping.cancelled() => return,
+        };
+        match opened {
+            Ok(Ok((Protocol::Link, stream))) => self.link(Transport::other(stream)).await,
+            Ok(Ok((protocol, stream))) => self.http(protocol, stream, watcher).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
+    }
+
+    /// Serves HTTP until the connection ends.
+    async fn http(self: Arc<Self>, protocol: Protocol, stream: impl ByteStream, watcher: Watcher) {
         let _open = Gauge::up(&self.stats.connections);
         let io = TokioIo::new(stream);
         let this = self.clone();
@@ -174,7 +201,7 @@ impl Connections {
             let this = this.clone();
             async move { this.answer(request).await }
         });
-        let ended = if head[..length] == PREFACE[..] {
+        let ended = if protocol == Protocol::Http2 {
             let connection = http2_builder().serve_connection(io, service);
             watcher.watch(connection).await
         } else {
@@ -187,10 +214,10 @@ impl Connections {
     }
 
     /// Serves a native link until it ends, or the node stops.
-    async fn link(&self, stream: TcpStream) {
+    async fn link(&self, transport: Transport) {
         let _open = Gauge::up(&self.stats.links);
         let config = eddy_link::Config::default();
-        let (mut serving, drain) = eddy_link::serve(stream, self.link.clone(), &config);
+        let (mut serving, drain) = eddy_link::serve(transport, self.link.clone(), &config);
         let ended = tokio::select! {
             ended = &mut serving => ended,
             () = self.stopping.cancelled() => {

@@ -3,6 +3,7 @@
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use eddy_types::limits::DEFAULT_GRACE;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,6 +41,9 @@ pub(crate) struct Cli {
         default_value = DEFAULT_URL
     )]
     pub(crate) url: String,
+    /// PEM certificates to trust at an https:// address, instead of the system's
+    #[arg(long, global = true, env = "EDDY_TLS_CA", value_name = "FILE")]
+    pub(crate) tls_ca: Option<OsString>,
 }
 
 impl Cli {
@@ -52,6 +56,8 @@ impl Cli {
         if from_env && cli.url.is_empty() {
             DEFAULT_URL.clone_into(&mut cli.url);
         }
+        let from_env = matches.value_source("tls_ca") == Some(ValueSource::EnvVariable);
+        cli.tls_ca = cli.tls_ca.filter(|file| !from_env || !file.is_empty());
         Ok(cli)
     }
 }
@@ -104,6 +110,12 @@ pub(crate) struct UpArgs {
     /// Deploy this app at the start; may be repeated
     #[arg(long, value_name = "PATH")]
     pub(crate) app: Vec<PathBuf>,
+    /// PEM certificates of the node, its own first: the port then speaks TLS only
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The PEM private key of the certificate
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// Time that running turns get when the node is asked to stop
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration,
           default_value = humantime::format_duration(DEFAULT_GRACE).to_string())]

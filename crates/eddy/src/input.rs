@@ -6,6 +6,7 @@ use eddy_types::{EddyError, ErrorCode};
 use serde::de::IgnoredAny;
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 
 /// The argument of a call: JSON, `@FILE` or `-`; empty (which means `null`) when absent.
 pub(crate) fn argument(text: Option<&str>) -> Result<Bytes, EddyError> {
@@ -52,6 +53,16 @@ fn unreadable(name: &str, error: &io::Error) -> EddyError {
         format!("{name} cannot be read: {error}"),
     )
     .hint("After @ comes the path of a file that holds the JSON.")
+}
+
+/// A file of PEM text that `option` names.
+pub(crate) fn pem(path: &Path, option: &str) -> Result<Vec<u8>, EddyError> {
+    std::fs::read(path).map_err(|error| {
+        let file = path.display();
+        let detail = format!("{option}: the file {file} cannot be read: {error}");
+        EddyError::new(ErrorCode::InvalidArgument, detail)
+            .hint("Give the path of a PEM file that this user may read.")
+    })
 }
 
 /// `TYPE/KEY`; the key may hold further slashes.

@@ -2,17 +2,20 @@
 //! print is `output`'s, how they end is `exit`'s.
 
 mod args;
+mod caller;
 mod commands;
 mod examples;
 mod exit;
 mod input;
 mod output;
 mod progress;
+mod remote;
 
 use args::{AgentCommand, Cli, Command};
 use commands::{agents, apps, calls, dead_letters, deploy, invocations, up};
 use exit::Failed;
 use output::Output;
+use remote::Remote;
 use std::process::ExitCode;
 use tokio::runtime::Builder;
 
@@ -58,21 +61,21 @@ fn ended(result: Result<(), Failed>, output: &Output) -> ExitCode {
 }
 
 async fn run(cli: Cli, output: &Output) -> Result<(), Failed> {
-    let url = &cli.url;
+    let remote = || Remote::new(&cli.url, cli.tls_ca.as_deref());
     match cli.command {
         Command::Up(args) => up::run(args, output).await,
-        Command::Deploy(args) => deploy::run(url, &args, output).await,
-        Command::Invoke(args) => calls::invoke(url, args, output).await,
-        Command::Call(args) => calls::call(url, args, output).await,
-        Command::Ls => apps::list(url, output).await,
-        Command::Agents(args) => agents::list(url, &args, output).await,
+        Command::Deploy(args) => deploy::run(&remote()?, &args, output).await,
+        Command::Invoke(args) => calls::invoke(&remote()?, args, output).await,
+        Command::Call(args) => calls::call(&remote()?, args, output).await,
+        Command::Ls => apps::list(&remote()?, output).await,
+        Command::Agents(args) => agents::list(&remote()?, &args, output).await,
         Command::Agent {
             command: AgentCommand::Show { address },
-        } => agents::show(url, &address, output).await,
+        } => agents::show(&remote()?, &address, output).await,
         Command::Agent {
             command: AgentCommand::Delete { address, keyed },
-        } => agents::delete(url, &address, keyed, output).await,
-        Command::Invocations(args) => invocations::run(url, &args, output).await,
-        Command::DeadLetters { command } => dead_letters::run(url, command, output).await,
+        } => agents::delete(&remote()?, &address, keyed, output).await,
+        Command::Invocations(args) => invocations::run(&remote()?, &args, output).await,
+        Command::DeadLetters { command } => dead_letters::run(&remote()?, command, output).await,
     }
 }

@@ -50,12 +50,31 @@ pub struct PageQuery {
 
 impl Client {
     /// A client of the node at `url`, such as `http://127.0.0.1:7400`. Connects at the first request.
+    ///
+    /// # Errors
+    /// `invalid-argument` for a bad URL.
     pub fn new(url: &str) -> Result<Self, EddyError> {
+        Self::with_roots(url, None)
+    }
+
+    /// As [`Self::new`]; over `https://` only certificates signed by one of `roots` (PEM) are
+    /// trusted. Without roots it is those that the system trusts.
+    ///
+    /// # Errors
+    /// `invalid-argument` for a bad URL, or roots that cannot be used.
+    pub fn with_roots(url: &str, roots: Option<&[u8]>) -> Result<Self, EddyError> {
         let base = transport::base_url(url)?;
         Ok(Self {
-            http: transport::http_client(&base)?,
+            http: transport::http_client(&base, roots)?,
             base,
         })
+    }
+
+    /// Whether requests to `url` pass by the proxies that the environment names: it is an address of
+    /// this machine, and what listens there no proxy can know.
+    #[must_use]
+    pub fn passes_by_proxies(url: &str) -> bool {
+        Url::parse(url).is_ok_and(|url| transport::is_loopback(&url))
     }
 
     /// The address of the node.

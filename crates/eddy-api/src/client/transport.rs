@@ -5,7 +5,7 @@ use crate::headers;
 use crate::problem::{PROBLEM_JSON, Problem};
 use eddy_types::{EddyError, ErrorCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::{Certificate, Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 use std::error::Error as _;
 use std::time::Duration;
@@ -35,13 +35,16 @@ pub(super) fn base_url(text: &str) -> Result<Url, EddyError> {
     }
 }
 
-pub(super) fn http_client(base: &Url) -> Result<reqwest::Client, EddyError> {
+pub(super) fn http_client(base: &Url, roots: Option<&[u8]>) -> Result<reqwest::Client, EddyError> {
     // Another part of the process may have chosen a provider already; either will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_WITHIN)
         .tcp_nodelay(true)
         .redirect(reqwest::redirect::Policy::none());
+    if let Some(roots) = roots {
+        builder = builder.tls_certs_only(certificates(roots)?);
+    }
     if is_loopback(base) {
         // A proxy cannot know what listens on this machine.
         builder = builder.no_proxy();
@@ -54,7 +57,20 @@ pub(super) fn http_client(base: &Url) -> Result<reqwest::Client, EddyError> {
     })
 }
 
-fn is_loopback(url: &Url) -> bool {
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, EddyError> {
+    let bad = |why: &str| {
+        let detail = format!("the certificates to trust cannot be used: {why}");
+        EddyError::new(ErrorCode::InvalidArgument, detail)
+            .hint("Give PEM text: -----BEGIN CERTIFICATE----- and so on.")
+    };
+    match Certificate::from_pem_bundle(pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(bad("there is none in the PEM text")),
+        Err(error) => Err(bad(&whole(&error))),
+    }
+}
+
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
@@ -140,7 +156,17 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> EddyError {
-        let (base, why) = (&self.base, whole(error));
+        let lost = self.no_answer(&whole(error));
+        if is_distrusted(error) {
+            return lost.hint("Give the certificate that signed the node's with --tls-ca or EDDY_TLS_CA, and use a name that the node's is for.");
+        }
+        lost
+    }
+
+    /// `node-unreachable`: no answer came from this client's node, and why.
+    #[must_use]
+    pub fn no_answer(&self, why: &str) -> EddyError {
+        let base = &self.base;
         EddyError::new(
             ErrorCode::NodeUnreachable,
             format!("no answer from {base}: {why}"),
@@ -155,6 +181,19 @@ impl Client {
             format!("what answers at {base} does not speak Eddy's API: {why}"),
         )
         .hint("Check the URL: another program may listen there, or a newer version of Eddy.")
+    }
+}
+
+/// Whether the other side's certificate is why there is no connection.
+fn is_distrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+        return true;
+    }
+    // An I/O error does not name the error in it as its source, but that one's source.
+    let io = error.downcast_ref::<std::io::Error>();
+    match io.and_then(std::io::Error::get_ref) {
+        Some(inner) => is_distrusted(inner),
+        None => error.source().is_some_and(is_distrusted),
     }
 }
 

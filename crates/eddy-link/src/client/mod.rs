@@ -19,6 +19,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
 
 /// Asks over one connection. Cheap to clone; the connection ends, after its last answer, when the
@@ -63,7 +64,7 @@ impl fmt::Debug for Linking {
 }
 
 impl Link {
-    /// Sends a request and waits for its answer, at most for its time-out. Waits before that when
+    /// Sends a request and waits for its answer, at most for its time-out and patience. Waits before that when
     /// too many requests are open. Dropping the future cancels the request.
     ///
     /// # Errors
@@ -71,7 +72,8 @@ impl Link {
     /// [`Fate`] says whether the request may have taken effect.
     pub async fn request(&self, request: Request) -> Result<Reply, Failure> {
         check(&request)?;
-        let deadline = request.timeout.and_then(Deadline::after);
+        let longest = |timeout: Duration| timeout.saturating_add(request.patience);
+        let deadline = request.timeout.map(longest).and_then(Deadline::after);
         let permit = match self.0.permits.try_acquire() {
             Ok(permit) => permit,
             Err(TryAcquireError::NoPermits) => self.turn(deadline).await?,

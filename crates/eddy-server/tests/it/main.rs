@@ -4,4 +4,5 @@
 mod metrics;
 mod openapi;
 mod serving;
+mod tls;
 mod wire;

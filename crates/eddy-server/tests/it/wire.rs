@@ -1,7 +1,7 @@
 //! A server on a free port, and requests as bytes: what goes over the wire is what is tested.
 
 use eddy_node::{Node, NodeConfig};
-use eddy_server::Server;
+use eddy_server::{Server, TlsServer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -21,6 +21,10 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    pub(crate) async fn start_with(tls: Option<TlsServer>) -> Self {
         let data = tempfile::tempdir().expect("a temporary folder");
         // Each instance reserves address space, and tests run side by side.
         let config = NodeConfig {
@@ -30,6 +34,10 @@ impl Running {
         let node = Node::start(config).await.expect("the node starts");
         let any = "127.0.0.1:0".parse().expect("an address");
         let server = Server::bind(any, node.clone()).await.expect("a free port");
+        let server = match tls {
+            None => server,
+            Some(tls) => server.secured(tls),
+        };
         let address = server.local_addr().expect("it is bound");
         let (stop, stopped) = oneshot::channel::<()>();
         #[allow(clippy::disallowed_methods, reason = "a test's own task")]

@@ -1,13 +1,19 @@
 //! `eddy agents` and `eddy agent`.
 
 use crate::args::{AgentsArgs, Keyed};
+use crate::caller::Caller;
 use crate::exit::Failed;
 use crate::input;
 use crate::output::{Output, table};
+use crate::remote::Remote;
 use eddy_api::{Agent, AgentPage, CallOptions, Client, PageQuery};
 
-pub(crate) async fn list(url: &str, args: &AgentsArgs, output: &Output) -> Result<(), Failed> {
-    let client = Client::new(url)?;
+pub(crate) async fn list(
+    remote: &Remote,
+    args: &AgentsArgs,
+    output: &Output,
+) -> Result<(), Failed> {
+    let client = remote.http()?;
     let types = match &args.agent_type {
         Some(agent_type) => vec![agent_type.clone()],
         None => every_type(&client).await?,
@@ -26,16 +32,16 @@ pub(crate) async fn list(url: &str, args: &AgentsArgs, output: &Output) -> Resul
     })
 }
 
-pub(crate) async fn show(url: &str, address: &str, output: &Output) -> Result<(), Failed> {
+pub(crate) async fn show(remote: &Remote, address: &str, output: &Output) -> Result<(), Failed> {
     let (agent_type, key) = input::address(address)?;
-    let agent = Client::new(url)?.agent(agent_type, key).await?;
+    let agent = remote.http()?.agent(agent_type, key).await?;
     output.data(&agent, || {
         table(&["agent", "created", "updated", "active"], [row(&agent)])
     })
 }
 
 pub(crate) async fn delete(
-    url: &str,
+    remote: &Remote,
     address: &str,
     keyed: Keyed,
     output: &Output,
@@ -45,9 +51,8 @@ pub(crate) async fn delete(
         idempotency_key: keyed.idempotency_key,
         ..CallOptions::default()
     };
-    Client::new(url)?
-        .delete_agent(agent_type, key, &options)
-        .await?;
+    let caller = Caller::of(remote, &[agent_type, key], &options).await?;
+    caller.delete(agent_type, key, &options).await?;
     output.say(format_args!("deleted {address}"));
     Ok(())
 }

@@ -2,10 +2,11 @@
 
 use crate::exit::Failed;
 use crate::output::{Output, table};
-use eddy_api::{App, Client, Method};
+use crate::remote::Remote;
+use eddy_api::{App, Method};
 
-pub(crate) async fn list(url: &str, output: &Output) -> Result<(), Failed> {
-    let apps = Client::new(url)?.apps().await?;
+pub(crate) async fn list(remote: &Remote, output: &Output) -> Result<(), Failed> {
+    let apps = remote.http()?.apps().await?;
     if apps.items.is_empty() {
         output.say("Nothing is deployed. `eddy deploy PATH` deploys a file or a folder.");
     }

@@ -1,10 +1,14 @@
 //! `eddy invoke` and `eddy call`.
 
 use crate::args::{CallArgs, CallArguments, InvokeArgs};
+use crate::caller::Caller;
 use crate::exit::Failed;
 use crate::input;
 use crate::output::Output;
-use eddy_api::{Answer, CallOptions, Client, json_or_text};
+use crate::remote::Remote;
+use bytes::Bytes;
+use eddy_api::{Answer, CallOptions, json_or_text};
+use eddy_types::EddyError;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -15,31 +19,62 @@ struct Document {
     result: Box<RawValue>,
 }
 
-pub(crate) async fn invoke(url: &str, args: InvokeArgs, output: &Output) -> Result<(), Failed> {
+pub(crate) async fn invoke(
+    remote: &Remote,
+    args: InvokeArgs,
+    output: &Output,
+) -> Result<(), Failed> {
     let argument = input::argument(args.argument.as_deref())?;
-    let client = Client::new(url)?;
     let options = options(args.options, false);
+    let function = &args.function;
+    let caller = Caller::of(remote, &[function], &options).await?;
     if args.r#async {
-        let invocation = client
-            .invoke_async(&args.function, argument, &options)
-            .await?;
-        output.data(&invocation, || invocation.id.clone())?;
-        output.say(format_args!(
-            "accepted; `eddy invocation {}` shows it",
-            invocation.id
-        ));
-        return Ok(());
+        return submit(remote, &caller, (function, argument), &options, output).await;
     }
-    let answer = client.invoke(&args.function, argument, &options).await?;
+    let answer = caller.invoke(function, argument, &options).await?;
     show(&answer, output)
 }
 
-pub(crate) async fn call(url: &str, args: CallArgs, output: &Output) -> Result<(), Failed> {
+/// Programs get the record of the invocation, people its id.
+async fn submit(
+    remote: &Remote,
+    caller: &Caller<'_>,
+    (function, argument): (&str, Bytes),
+    options: &CallOptions,
+    output: &Output,
+) -> Result<(), Failed> {
+    let accepted = caller.submit(function, argument, options).await?;
+    let id = accepted.id;
+    let record = match accepted.record {
+        None if output.is_json() => {
+            let record = remote.http()?.invocation(&id).await;
+            Some(record.map_err(|error| unread(&id, error))?)
+        }
+        record => record,
+    };
+    output.data(&record, || id.clone())?;
+    output.say(format_args!("accepted; `eddy invocation {id}` shows it"));
+    Ok(())
+}
+
+/// It was accepted all the same, so nobody should ask for it once more.
+fn unread(id: &str, error: EddyError) -> EddyError {
+    let detail = format!(
+        "the invocation {id} was accepted, but not shown: {}",
+        error.detail
+    );
+    let hint = format!("It runs all the same; `eddy invocation {id}` shows it.");
+    EddyError { detail, ..error }.hint(hint)
+}
+
+pub(crate) async fn call(remote: &Remote, args: CallArgs, output: &Output) -> Result<(), Failed> {
     let (agent_type, key) = input::address(&args.agent)?;
     let argument = input::argument(args.argument.as_deref())?;
     let options = options(args.options, args.snapshot);
-    let answer = Client::new(url)?
-        .call(agent_type, key, &args.method, argument, &options)
+    let method = &args.method;
+    let caller = Caller::of(remote, &[agent_type, key, method], &options).await?;
+    let answer = caller
+        .call((agent_type, key, method), argument, &options)
         .await?;
     show(&answer, output)
 }

@@ -3,14 +3,15 @@
 use crate::args::DeadLetterCommand;
 use crate::exit::Failed;
 use crate::output::{Output, table};
+use crate::remote::Remote;
 use eddy_api::{Client, DeadLetter, PageQuery};
 
 pub(crate) async fn run(
-    url: &str,
+    remote: &Remote,
     command: Option<DeadLetterCommand>,
     output: &Output,
 ) -> Result<(), Failed> {
-    let client = Client::new(url)?;
+    let client = remote.http()?;
     match command {
         None => list(&client, output).await,
         Some(DeadLetterCommand::Redrive { id }) => {

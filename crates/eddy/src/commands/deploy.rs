@@ -5,12 +5,13 @@ use crate::commands::apps::rows;
 use crate::exit::Failed;
 use crate::output::{Output, table};
 use crate::progress;
-use eddy_api::{App, Base64, Client, DeployComponent, DeployRequest, Module};
+use crate::remote::Remote;
+use eddy_api::{App, Base64, DeployComponent, DeployRequest, Module};
 use eddy_bundle::{Bundle, BundledCode, BundledComponent};
 use eddy_types::EddyError;
 
-pub(crate) async fn run(url: &str, args: &DeployArgs, output: &Output) -> Result<(), Failed> {
-    let client = Client::new(url)?;
+pub(crate) async fn run(remote: &Remote, args: &DeployArgs, output: &Output) -> Result<(), Failed> {
+    let client = remote.http()?;
     let bundle = {
         let _progress = progress::start(output, &format!("Bundling {}", args.path.display()));
         eddy_bundle::bundle(&args.path)?

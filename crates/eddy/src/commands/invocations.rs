@@ -3,13 +3,18 @@
 use crate::args::InvocationsArgs;
 use crate::exit::Failed;
 use crate::output::{Output, table};
-use eddy_api::{Client, Invocation, InvocationTarget, PageQuery};
+use crate::remote::Remote;
+use eddy_api::{Invocation, InvocationTarget, PageQuery};
 use std::time::Duration;
 
 const COLUMNS: [&str; 6] = ["id", "status", "target", "queued", "ran", "start"];
 
-pub(crate) async fn run(url: &str, args: &InvocationsArgs, output: &Output) -> Result<(), Failed> {
-    let client = Client::new(url)?;
+pub(crate) async fn run(
+    remote: &Remote,
+    args: &InvocationsArgs,
+    output: &Output,
+) -> Result<(), Failed> {
+    let client = remote.http()?;
     if let Some(id) = &args.id {
         let invocation = client.invocation(id).await?;
         return output.data(&invocation, || in_full(&invocation));

@@ -4,13 +4,14 @@
 use crate::args::UpArgs;
 use crate::examples;
 use crate::exit::Failed;
+use crate::input;
 use crate::output::Output;
 use crate::progress;
 use anstream::{AutoStream, ColorChoice};
 use eddy_api::{App, Problem};
 use eddy_bundle::{Bundle, BundledCode};
 use eddy_node::{Code, Deployment, Module, Node, NodeConfig};
-use eddy_server::{Server, check_listen};
+use eddy_server::{Server, TlsServer, check_listen};
 use eddy_types::manifest::Example;
 use eddy_types::{AppSpec, EddyError, ErrorCode, TenantId};
 use serde::Serialize;
@@ -45,6 +46,7 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     log_to_stderr()?;
     // Whatever can be known to fail is found before the node starts.
     check_listen(args.listen)?;
+    let tls = certificate(&args)?;
     let mut signals = Signals::new()?;
     let bundles = args
         .app
@@ -53,11 +55,15 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
         .collect::<Result<Vec<_>, _>>()?;
     let node = Node::start(config(&args)).await?;
     let server = bind(args.listen, &node).await?;
+    let (scheme, server) = match tls {
+        None => ("http", server),
+        Some(tls) => ("https", server.secured(tls)),
+    };
     let mut serving = None;
     let ended = tokio::select! {
         failed = async {
             let examples = deploy(&node, bundles, output).await?;
-            let url = format!("http://{}", server.local_addr()?);
+            let url = format!("{scheme}://{}", server.local_addr()?);
             // Whoever is answered finds all apps: until now connections waited in the backlog.
             serving = Some(Serving::start(server));
             announce(url, &args.data, &node, &examples, output)?;
@@ -78,6 +84,22 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
             Err(Failed::stopped(error.hint("Nothing acknowledged is lost; the next start replays the journal.")))
         }
     }
+}
+
+/// What the node shows over TLS. The options come together, or not at all.
+fn certificate(args: &UpArgs) -> Result<Option<TlsServer>, EddyError> {
+    let (Some(chain), Some(key)) = (&args.tls_cert, &args.tls_key) else {
+        return Ok(None);
+    };
+    let tls = TlsServer::new(
+        &input::pem(chain, "--tls-cert")?,
+        &input::pem(key, "--tls-key")?,
+    );
+    tls.map(Some).map_err(|error| {
+        let (chain, key) = (chain.display(), key.display());
+        let detail = format!("--tls-cert {chain}, --tls-key {key}: {}", error.detail);
+        EddyError { detail, ..error }
+    })
 }
 
 fn log_to_stderr() -> Result<(), EddyError> {

@@ -33,6 +33,6 @@ pub(crate) fn command(args: &[&str]) -> Command {
         .env("EDDY_URL", NOBODY)
         .env("COLUMNS", "100")
         .env("NO_COLOR", "1");
-    command.env_remove("EDDY_LOG");
+    command.env_remove("EDDY_LOG").env_remove("EDDY_TLS_CA");
     command
 }

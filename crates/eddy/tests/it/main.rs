@@ -19,4 +19,6 @@ mod script;
 mod secrets;
 mod small_disk;
 mod starting;
+mod tls;
 mod tour;
+mod ways;
