@@ -162,6 +162,9 @@ impl<R: Role> Driver<R> {
             state.refuse(error, &mut self.events);
         }
         state.send_credit();
+        if self.events.len() > 1 {
+            self.spin.crowded();
+        }
         state.eager = self.spin.is_eager();
         let gather = R::GATHERS && self.events.len() > 1 && state.ended.is_none();
         if self.events.is_empty() {

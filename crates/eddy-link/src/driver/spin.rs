@@ -77,6 +77,11 @@ impl Spin {
         self.last = Some(now);
     }
 
+    /// Several messages came together: who waits here takes the processor from those who send.
+    pub(super) fn crowded(&mut self) {
+        self.quick = 0;
+    }
+
     /// Whether the next wait should be one of these.
     pub(super) fn is_eager(&self) -> bool {
         self.quick >= self.needed
