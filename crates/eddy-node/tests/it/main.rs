@@ -2,4 +2,5 @@
 
 mod deploys;
 mod support;
+mod threads;
 mod unavailable;
