@@ -53,10 +53,10 @@ impl Node {
         argument: Bytes,
         options: CallOptions,
     ) -> Result<Answer, EddyError> {
-        let (spec, limit) = self.inner.catalog.route(&agent, &method)?;
         if options.snapshot {
             return crate::snapshot::query(&self.inner, agent, method, argument, &options).await;
         }
+        let (spec, limit) = self.inner.catalog.route(&agent, &method)?;
         let operation = Operation::Method {
             method,
             argument,
@@ -80,7 +80,6 @@ impl Node {
         then: impl FnOnce(Result<Answer, EddyError>) + Send + 'static,
     ) -> Option<MessageId> {
         let inner = &self.inner;
-        let routed = inner.catalog.route(&agent, &method);
         if options.snapshot {
             let inner = inner.clone();
             self.inner.tasks.spawn(async move {
@@ -88,6 +87,7 @@ impl Node {
             });
             return None;
         }
+        let routed = inner.catalog.route(&agent, &method);
         let admitted = routed.and_then(|(spec, limit)| {
             let request = admit(inner, &agent, options, limit)?;
             Ok((spec.read_only, request))
@@ -187,11 +187,9 @@ impl Node {
         tokio::task::coop::consume_budget().await;
         let app = inner.catalog.function(&function)?;
         let now = clock::now();
-        let timeout = app.function(&function.name).map(|(spec, _)| spec.timeout);
-        let deadline = match options.timeout {
-            Some(timeout) => Some(now.plus(timeout)),
-            None => timeout.and_then(|timeout| limit_of(timeout, now)),
-        };
+        let limit = app.function(&function.name).map(|(spec, _)| spec.timeout);
+        let limit = limit.unwrap_or(TimeoutSpec::None);
+        let deadline = deadline_of(options.timeout, limit, now);
         let chain = CallChain::root(now);
         let (id, outcome) = match checked_key(options.idempotency_key)? {
             Some(key) => {
@@ -259,17 +257,21 @@ fn admit(
         Some(key) => MessageId::of_key(&DedupeScope::Agent(agent.clone()), key),
         None => clock::fresh_id(),
     };
-    let deadline = match options.timeout {
-        Some(timeout) => Some(now.plus(timeout)),
-        None => limit_of(limit, now),
-    };
     Ok(Admitted {
         id,
         key,
         now,
-        deadline,
+        deadline: deadline_of(options.timeout, limit, now),
         traceparent: options.traceparent,
     })
+}
+
+/// Until when a request is worth working on: as its client says, or else its target's type.
+fn deadline_of(asked: Option<Duration>, limit: TimeoutSpec, now: Timestamp) -> Option<Timestamp> {
+    match asked {
+        Some(asked) => Some(now.plus(asked)),
+        None => limit_of(limit, now),
+    }
 }
 
 fn deliver(

@@ -196,7 +196,8 @@ fn refuse(stats: &HttpStats, responder: Responder, error: EddyError) {
     responder.finish(Err(error));
 }
 
-fn full() -> EddyError {
+/// There is no room for one more request, over HTTP or a link.
+pub(crate) fn full() -> EddyError {
     EddyError::new(
         ErrorCode::Overloaded,
         format!("the node handles {MAX_IN_FLIGHT} requests already"),

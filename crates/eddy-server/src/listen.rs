@@ -1,7 +1,7 @@
 //! The address, the connections and their limits. The only place of the server that starts tasks:
 //! one per connection, tracked, so that shutdown can wait for them.
 
-use crate::link::LinkHandler;
+use crate::link::{self, LinkHandler};
 use crate::metrics::{HttpStats, registry};
 use crate::origin;
 use crate::reply::problem;
@@ -261,14 +261,10 @@ impl Connections {
             return Ok(None);
         }
         no_strange_query(request.method(), request.uri())?;
-        self.in_flight.try_acquire().map(Some).map_err(|_| {
-            EddyError::new(
-                ErrorCode::Overloaded,
-                format!("the node handles {MAX_IN_FLIGHT} requests already"),
-            )
-            .hint("Try again shortly.")
-            .retry_after(Duration::from_secs(1))
-        })
+        self.in_flight
+            .try_acquire()
+            .map(Some)
+            .map_err(|_| link::full())
     }
 }
 
