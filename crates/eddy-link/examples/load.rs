@@ -1,5 +1,5 @@
 //! Load on a running node over one native link, for profiles:
-//! `load ADDRESS echo|increment CLIENTS SECONDS [AGENTS]`.
+//! `load ADDRESS echo|increment CLIENTS SECONDS [AGENTS]`. The clients go through the agents in turn.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -33,11 +33,12 @@ fn main() {
                 let (link, body, method) = (link.clone(), body.clone(), args[1].clone());
                 tokio::spawn(async move {
                     let mut times = Vec::new();
+                    let mut agent = client;
                     while Instant::now() < until {
                         let began = Instant::now();
                         let operation = Operation::Call {
                             agent_type: "counter".into(),
-                            key: format!("a{}", client % agents),
+                            key: format!("a{}", agent % agents),
                             method: method.clone(),
                             snapshot: false,
                         };
@@ -45,6 +46,7 @@ fn main() {
                             .await
                             .unwrap();
                         times.push(began.elapsed());
+                        agent += clients;
                     }
                     times
                 })

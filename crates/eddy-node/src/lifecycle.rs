@@ -186,6 +186,11 @@ pub(crate) async fn passivate_loop(inner: Arc<Inner>) {
             () = tokio::time::sleep(PASSIVATE_EVERY) => {
                 inner.passivate_idle();
                 inner.drop_idle_spares();
+                let engine = inner.engine.clone();
+                let given = tasks::blocking(move || engine.give_back()).await;
+                if let Err(error) = given.flatten() {
+                    tracing::warn!(%error, "more memory than needed is kept");
+                }
             }
             () = inner.closing.cancelled() => return,
         }

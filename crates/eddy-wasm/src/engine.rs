@@ -5,6 +5,7 @@ use crate::bindings;
 use crate::cache::{Cache, CacheConfig};
 use crate::code::Code;
 use crate::maps;
+use crate::slots::{self, Slots};
 use crate::state::State;
 use eddy_types::{Digest, EddyError, ErrorCode, limits};
 use std::sync::Arc;
@@ -25,8 +26,7 @@ const FULL_RESERVATION: u64 = 4 << 30;
 const PARTS: u32 = 4;
 /// Memory of written pages that a freed slot keeps for its next user, set back to what it was at the
 /// start, in bytes. Faulting pages in anew costs several times of what copying them costs. It covers
-/// what a small JavaScript program writes; and it is what the node does not get back when an agent
-/// goes, until the slot is used again.
+/// what a small JavaScript program writes. What all keep together is bounded: [`Engine::give_back`].
 const KEEP_RESIDENT: usize = 256 << 10;
 /// The same where the kernel (before Linux 6.7) cannot tell which pages were written: then it is the
 /// lowest addresses that are kept and set back, where Rust guests have an unused stack.
@@ -67,6 +67,7 @@ struct Inner {
     linker: Linker<State>,
     cache: Option<Cache>,
     shortage: Option<EddyError>,
+    slots: Slots,
     js_runtime: &'static [u8],
     js_code: parking_lot::Mutex<Option<Code>>,
 }
@@ -94,11 +95,16 @@ impl Engine {
         let linker = linker(&wasmtime)
             .map_err(|error| EddyError::internal(format!("linking the host: {error:#}")))?;
         let cache = config.cache.map(|cache| Cache::new(cache, &wasmtime));
+        let slots = Slots {
+            total: config.max_instances as usize,
+            size: config.max_memory,
+        };
         Ok(Self(Arc::new(Inner {
             wasmtime,
             linker,
             cache,
             shortage,
+            slots,
             js_runtime: config.js_runtime,
             js_code: parking_lot::Mutex::default(),
         })))
@@ -116,6 +122,29 @@ impl Engine {
     /// without ticks an endless loop holds its thread for ever.
     pub fn tick(&self) {
         self.0.wasmtime.increment_epoch();
+    }
+
+    /// Memory that unused slots of instances keep for their next user, in bytes.
+    #[must_use]
+    pub fn unused_bytes(&self) -> usize {
+        let pool = self.0.wasmtime.pooling_allocator_metrics();
+        pool.map_or(0, |pool| pool.unused_memory_bytes_resident())
+    }
+
+    /// Gives memory of unused slots back to the system when it is more than a little (32 MiB)
+    /// altogether. Call it every now and then where blocking is allowed: after ten thousand instances
+    /// it takes about a tenth of a second.
+    ///
+    /// # Errors
+    /// `internal` when the system refuses; what could be given back then was.
+    pub fn give_back(&self) -> Result<(), EddyError> {
+        if self.unused_bytes() <= slots::KEPT {
+            return Ok(());
+        }
+        let done = self.0.slots.give_back(&self.0.wasmtime, slots::KEPT);
+        done.map_err(|error| {
+            EddyError::internal(format!("memory of unused instances stays: {error:#}"))
+        })
     }
 
     /// Compiles a component, or loads it when it was compiled before. Takes up to seconds: call it
@@ -249,6 +278,7 @@ fn settings(config: &EngineConfig) -> Config {
         .concurrency_support(false)
         .max_wasm_stack(GUEST_STACK)
         .async_stack_size(TURN_STACK)
+        .async_stack_zeroing(true)
         .wasm_backtrace_details(WasmBacktraceDetails::Enable);
     settings
 }

@@ -21,6 +21,7 @@ mod limiter;
 mod maps;
 mod outcome;
 mod pending;
+mod slots;
 mod state;
 mod wasi;
 

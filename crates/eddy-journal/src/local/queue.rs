@@ -219,6 +219,11 @@ impl Queue {
         state.due = None;
     }
 
+    /// How much waits, in bytes of records.
+    pub(super) fn bytes(&self) -> usize {
+        self.state.lock().bytes
+    }
+
     /// Asks the writer to write what waits and to end.
     pub(super) fn close(&self) {
         let mut state = self.state.lock();

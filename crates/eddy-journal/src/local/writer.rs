@@ -36,6 +36,11 @@ pub(super) struct Shared {
 /// appender's thread has better things to do.
 const QUICK_MICROS: u32 = 250;
 
+/// Bytes that an appender writes itself at most.
+const SMALL: usize = 256 << 10;
+/// Room for the headers of a small batch.
+const HEADERS: usize = 1 << 10;
+
 impl Shared {
     pub(super) fn new(
         queue: Queue,
@@ -62,9 +67,13 @@ impl Shared {
     /// Ends the journal with an error and tells of it, once.
     fn fail(&self, error: &JournalError) {
         if self.queue.fail(error) {
-            tracing::error!(%error, "the journal failed; nothing more is written");
-            self.events.failed(error);
+            self.tell_failure(error);
         }
+    }
+
+    fn tell_failure(&self, error: &JournalError) {
+        tracing::error!(%error, "the journal failed; nothing more is written");
+        self.events.failed(error);
     }
 }
 
@@ -83,6 +92,8 @@ pub(super) struct Writer {
     /// Records that are durable and not told of yet.
     durable: Vec<(ShardId, Seq)>,
     work: Work,
+    /// Something under way failed or panicked: what it left must never reach the disk.
+    dead: bool,
 }
 
 /// The writer, and who may use it.
@@ -92,13 +103,26 @@ pub(super) struct Desk {
 }
 
 /// A writer that panics (a bug, or one in a callback) must not leave appenders waiting.
-struct FailOnPanic(Arc<Shared>);
+struct FailOnPanic {
+    shared: Arc<Shared>,
+    /// An appender may commit while it unwinds: that panic is none of the writer's.
+    panicked_before: bool,
+}
+
+impl FailOnPanic {
+    fn new(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            panicked_before: std::thread::panicking(),
+        }
+    }
+}
 
 impl Drop for FailOnPanic {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() && !self.panicked_before {
             let error = io::Error::other("it panicked");
-            self.0
+            self.shared
                 .fail(&JournalError::io("the journal's writer", &error));
         }
     }
@@ -126,7 +150,18 @@ impl Writer {
             acks,
             durable,
             work,
+            dead: false,
         }
+    }
+
+    /// Does something with the files. After the first time that it fails or panics: nothing ever.
+    fn attempt(&mut self, work: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
+        if std::mem::replace(&mut self.dead, true) {
+            return Ok(());
+        }
+        let done = work(self);
+        self.dead = done.is_err();
+        done
     }
 
     /// Commits what waits; what became durable is in `durable` then.
@@ -141,6 +176,11 @@ impl Writer {
         }
         self.work = work;
         done
+    }
+
+    /// Whether what waits is one small write: no new segment, no second batch.
+    fn is_quick(&self, waiting: usize) -> bool {
+        waiting <= SMALL && self.active.has_room(2 * waiting + HEADERS, self.config.segment_bytes)
     }
 
     fn failed(&self, error: &io::Error) -> JournalError {
@@ -289,7 +329,7 @@ impl Desk {
 
     /// Runs until the journal is closed or fails.
     pub(super) fn run(&self) {
-        let _guard = FailOnPanic(Arc::clone(&self.shared));
+        let _guard = FailOnPanic::new(&self.shared);
         let mut acks = Vec::new();
         let mut may_idle = true;
         loop {
@@ -297,14 +337,12 @@ impl Desk {
             may_idle = task == Task::Commit;
             let mut writer = self.writer.lock();
             let done = match task {
-                Task::Commit => writer.commit_waiting(),
-                Task::Idle => writer.prepare(),
-                Task::Seal => writer.seal(),
+                Task::Commit => writer.attempt(Writer::commit_waiting),
+                Task::Idle => writer.attempt(Writer::prepare),
+                Task::Seal => writer.attempt(Writer::seal),
                 Task::Stop => return,
             };
-            if !self.tell(writer, done, &mut acks) {
-                return;
-            }
+            self.tell(writer, done, &mut acks);
         }
     }
 
@@ -316,30 +354,34 @@ impl Desk {
         let Some(mut writer) = self.writer.try_lock() else {
             return false;
         };
-        let _guard = FailOnPanic(Arc::clone(&self.shared));
-        let done = writer.commit_waiting();
+        let _guard = FailOnPanic::new(&self.shared);
+        if !writer.is_quick(self.shared.queue.bytes()) {
+            return false;
+        }
+        let done = writer.attempt(Writer::commit_waiting);
         self.tell(writer, done, &mut Vec::new());
         true
     }
 
-    /// Gives the writer back and tells what became of its work. Whether it may go on.
+    /// Gives the writer back and tells what became of its work. A failure ends the journal before
+    /// anybody else gets the writer; it is told of after what became durable before it.
     fn tell(
         &self,
         mut writer: MutexGuard<'_, Writer>,
         done: io::Result<()>,
         acks: &mut Vec<(ShardId, Seq)>,
-    ) -> bool {
+    ) {
         std::mem::swap(acks, &mut writer.durable);
         let failed = done.err().map(|error| writer.failed(&error));
+        let failed = failed.filter(|error| self.shared.queue.fail(error));
         drop(writer);
         if !acks.is_empty() {
             self.shared.events.durable(acks);
             acks.clear();
         }
         if let Some(error) = &failed {
-            self.shared.fail(error);
+            self.shared.tell_failure(error);
         }
-        failed.is_none()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The journal through its public face: the suite for providers, and what only the local
 //! provider must do.
 
+mod after_failure;
 mod damage;
 mod faults;
 mod fixture;
