@@ -140,7 +140,14 @@ pub(crate) const PANELS: &[(Suite, &[Panel])] = &[
         &[panel(
             "Four times the peak offered: rate",
             Metric::Rate,
-            &["overload.peak", "overload.accepted", "overload.refused"],
+            &[
+                "overload.peak",
+                "overload.accepted",
+                "overload.refused",
+                "flood.peak",
+                "flood.accepted",
+                "flood.refused",
+            ],
         )],
     ),
 ];

@@ -109,7 +109,9 @@ pub(crate) fn shard_of(inner: &Inner, function: &FunctionId, id: MessageId) -> S
 /// half-way.
 pub(crate) async fn invoke_plain(inner: &Arc<Inner>, start: FunctionStart) -> Outcome {
     let mut work = Box::pin(plain(inner.clone(), start));
-    if let Poll::Ready(outcome) = runs::first_slice(work.as_mut()) {
+    if runs::may_begin()
+        && let Poll::Ready(outcome) = runs::first_slice(work.as_mut())
+    {
         return outcome;
     }
     let task = inner.tasks.spawn(work);

@@ -125,6 +125,7 @@ impl Inner {
         shard: ShardId,
         decide: impl FnOnce(&mut ShardState, Timestamp, &ShardStore, &mut Vec<Action<Reply>>) -> T,
     ) -> T {
+        let _budget = runs::budget();
         let mut scratch = Scratch::take();
         let answer = self.locked(shard, &mut scratch, decide);
         while let Some((shard, action)) = scratch.todo.pop_front() {
@@ -136,6 +137,7 @@ impl Inner {
 
     /// Carries out what shards answered when they were opened.
     pub(crate) fn carry_out(self: &Arc<Self>, actions: Vec<(ShardId, Action<Reply>)>) {
+        let _budget = runs::budget();
         let mut scratch = Scratch {
             todo: Todo::from(actions),
             out: Vec::new(),

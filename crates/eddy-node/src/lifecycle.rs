@@ -15,7 +15,9 @@ use eddy_journal::LocalJournal;
 use eddy_store::{Store, StoreConfig};
 use eddy_types::EddyError;
 use eddy_wasm::{CacheConfig, Engine, EngineConfig};
+use futures::FutureExt as _;
 use parking_lot::Mutex;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -152,8 +154,15 @@ pub(crate) fn epoch_loop(inner: &std::sync::Weak<Inner>) {
     }
 }
 
-/// Timers, pauses, deadlines: what is due in each shard.
+/// Timers, pauses, deadlines: what is due in each shard. The node cannot do without.
 pub(crate) async fn tick_loop(inner: Arc<Inner>) {
+    let ticking = AssertUnwindSafe(ticks(inner.clone())).catch_unwind();
+    if ticking.await.is_err() {
+        inner.fail(EddyError::internal("the node's clock work broke"));
+    }
+}
+
+async fn ticks(inner: Arc<Inner>) {
     let mut ticks = tokio::time::interval(SHARD_TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
@@ -186,11 +195,6 @@ pub(crate) async fn passivate_loop(inner: Arc<Inner>) {
             () = tokio::time::sleep(PASSIVATE_EVERY) => {
                 inner.passivate_idle();
                 inner.drop_idle_spares();
-                let engine = inner.engine.clone();
-                let given = tasks::blocking(move || engine.give_back()).await;
-                if let Err(error) = given.flatten() {
-                    tracing::warn!(%error, "more memory than needed is kept");
-                }
             }
             () = inner.closing.cancelled() => return,
         }

@@ -4,6 +4,7 @@
 use crate::catalog::App;
 use crate::clock;
 use crate::inner::Inner;
+use crate::process;
 use crate::tasks::Tasks;
 use eddy_types::{AgentId, HashMap};
 use eddy_wasm::Instance;
@@ -15,6 +16,11 @@ use std::time::{Duration, Instant};
 const EVICT: usize = 16;
 /// The most instances that are kept free of idle agents.
 const FOR_FUNCTIONS: usize = 500;
+
+/// What a node may need besides its guests, in bytes.
+const REST: usize = 1 << 30;
+/// Keeps products of sizes small enough.
+const PAGE: usize = 4 << 10;
 
 /// An instance between two turns.
 pub(crate) struct Live {
@@ -166,10 +172,14 @@ impl Inner {
             self.stats.passivated(expired.len());
         }
         let (count, memory) = self.live_total();
-        if memory > room.limit || count >= self.max_live() {
+        let resident = process::resident().unwrap_or_default();
+        let unexpected = resident.saturating_sub(room.limit.saturating_add(REST));
+        if memory > room.limit || count >= self.max_live() || unexpected > 0 {
             let too_much = memory.saturating_sub(room.limit);
             let too_many = (count + 1).saturating_sub(self.max_live());
-            let wanted = too_many.max(share(count));
+            // What instances count for is an estimate. When it was too low, their share goes.
+            let heavy = count * (unexpected / PAGE) / (resident / PAGE).max(1);
+            let wanted = too_many.max(share(count)).max(heavy);
             self.drop_oldest(|dropped, freed| dropped >= wanted && freed >= too_much);
         }
     }

@@ -4,6 +4,7 @@ use crate::clock;
 use crate::facade::{CallOptions, Reply as Answer};
 use crate::functions;
 use crate::inner::Inner;
+use crate::load::{Load, UnderWay};
 use crate::node::Node;
 use crate::reply::{Reply, lost};
 use crate::runs;
@@ -27,6 +28,7 @@ struct Admitted {
     now: Timestamp,
     deadline: Option<Timestamp>,
     traceparent: Option<String>,
+    under_way: Option<UnderWay>,
 }
 
 impl Node {
@@ -56,13 +58,13 @@ impl Node {
         if options.snapshot {
             return crate::snapshot::query(&self.inner, agent, method, argument, &options).await;
         }
-        let (spec, limit) = self.inner.catalog.route(&agent, &method)?;
+        let route = self.inner.catalog.route(&agent, &method)?;
         let operation = Operation::Method {
             method,
             argument,
-            read_only: spec.read_only,
+            read_only: route.method.read_only,
         };
-        let request = admit(&self.inner, &agent, options, limit)?;
+        let request = admit(&self.inner, &agent, options, route.limit, Some(&route.load))?;
         Ok(self.ask(agent, operation, request).await)
     }
 
@@ -88,9 +90,9 @@ impl Node {
             return None;
         }
         let routed = inner.catalog.route(&agent, &method);
-        let admitted = routed.and_then(|(spec, limit)| {
-            let request = admit(inner, &agent, options, limit)?;
-            Ok((spec.read_only, request))
+        let admitted = routed.and_then(|route| {
+            let request = admit(inner, &agent, options, route.limit, Some(&route.load))?;
+            Ok((route.method.read_only, request))
         });
         let (read_only, mut request) = match admitted {
             Ok(admitted) => admitted,
@@ -106,7 +108,9 @@ impl Node {
         };
         let (id, traceparent) = (request.id, request.traceparent.take());
         let traced = traceparent.map(|traceparent| (inner.clone(), traceparent));
+        let under_way = request.under_way.take();
         let reply = Reply::Then(Box::new(move |outcome| {
+            drop(under_way);
             if let Some((inner, traceparent)) = traced {
                 inner.recent.traced(id, traceparent);
             }
@@ -134,9 +138,9 @@ impl Node {
     }
 
     /// Runs work on a request here and now as far as it goes; what does not end at once goes on as
-    /// a task, which a stop waits for.
+    /// a task, which a stop waits for. All of it does when this thread is late already.
     pub fn run(&self, mut work: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        if runs::first_slice(work.as_mut()).is_pending() {
+        if !runs::may_begin() || runs::first_slice(work.as_mut()).is_pending() {
             self.inner.tasks.spawn(work);
         }
     }
@@ -153,7 +157,7 @@ impl Node {
             .ok()
             .and_then(|app| Some(app.agent(agent.agent_type())?.0.timeout));
         let limit = limit.unwrap_or(TimeoutSpec::None);
-        let request = admit(inner, &agent, options, limit)?;
+        let request = admit(inner, &agent, options, limit, None)?;
         let reply = self.ask(agent, Operation::Delete, request).await;
         reply.outcome.map(drop)
     }
@@ -161,6 +165,7 @@ impl Node {
     async fn ask(&self, agent: AgentId, operation: Operation, mut request: Admitted) -> Answer {
         let (id, deadline) = (request.id, request.deadline);
         let traceparent = request.traceparent.take();
+        let _under_way = request.under_way.take();
         let (reply, receiver) = Reply::outcome();
         deliver(&self.inner, agent, operation, request, reply);
         // An answer that is there at once lets the caller's task go on for ever otherwise.
@@ -190,6 +195,9 @@ impl Node {
         let limit = app.function(&function.name).map(|(spec, _)| spec.timeout);
         let limit = limit.unwrap_or(TimeoutSpec::None);
         let deadline = deadline_of(options.timeout, limit, now);
+        let load = app.function_load(&function.name);
+        let under_way = load.map(|load| load.admit(function.name.as_str(), now, deadline));
+        let _under_way = under_way.transpose()?;
         let chain = CallChain::root(now);
         let (id, outcome) = match checked_key(options.idempotency_key)? {
             Some(key) => {
@@ -249,6 +257,7 @@ fn admit(
     agent: &AgentId,
     options: CallOptions,
     limit: TimeoutSpec,
+    load: Option<&Arc<Load>>,
 ) -> Result<Admitted, EddyError> {
     refuse_when_stopping(inner)?;
     let now = clock::now();
@@ -257,12 +266,16 @@ fn admit(
         Some(key) => MessageId::of_key(&DedupeScope::Agent(agent.clone()), key),
         None => clock::fresh_id(),
     };
+    let deadline = deadline_of(options.timeout, limit, now);
+    let target = agent.agent_type().as_str();
+    let under_way = load.map(|load| load.admit(target, now, deadline));
     Ok(Admitted {
         id,
         key,
         now,
-        deadline: deadline_of(options.timeout, limit, now),
+        deadline,
         traceparent: options.traceparent,
+        under_way: under_way.transpose()?,
     })
 }
 
@@ -316,17 +329,21 @@ pub(crate) fn refuse_when_stopping(inner: &Inner) -> Result<(), EddyError> {
     inner.not_serving().map_or(Ok(()), Err)
 }
 
+/// A key that HTTP can carry, too: else it could not be repeated there.
 fn checked_key(key: Option<String>) -> Result<Option<String>, EddyError> {
-    match &key {
-        Some(key) if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES => {
-            Err(EddyError::new(
-                ErrorCode::InvalidArgument,
-                format!(
-                    "an idempotency key has 1 to {MAX_IDEMPOTENCY_KEY_BYTES} bytes, not {}",
-                    key.len()
-                ),
-            ))
-        }
-        _ => Ok(key),
+    let Some(text) = &key else { return Ok(None) };
+    let wrong = |why: String| Err(EddyError::new(ErrorCode::InvalidArgument, why));
+    if text.is_empty() || text.len() > MAX_IDEMPOTENCY_KEY_BYTES {
+        let bytes = text.len();
+        return wrong(format!(
+            "an idempotency key has 1 to {MAX_IDEMPOTENCY_KEY_BYTES} bytes, not {bytes}"
+        ));
     }
+    let visible = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    if !text.bytes().all(visible) || text.trim() != text {
+        return wrong(format!(
+            "the idempotency key {text:?} is not of visible ASCII characters"
+        ));
+    }
+    Ok(key)
 }

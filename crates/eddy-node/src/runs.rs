@@ -9,8 +9,10 @@ use crate::inner::Inner;
 use crate::turns;
 use eddy_core::TurnStart;
 use eddy_journal::Urgency;
+use eddy_types::EddyError;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -35,12 +37,41 @@ pub(crate) fn gather(work: impl FnOnce(), release: impl Fn()) {
             }
         }
     }
-    HERE.with(|here| {
-        here.holds.set(Some(false));
-        here.since.set(Some(clock::instant()));
-    });
+    let _budget = budget();
+    HERE.with(|here| here.holds.set(Some(false)));
     let _gathering = Gathering(release);
     work();
+}
+
+/// While this lives, the turns that begin on this thread share one budget, from the outermost of
+/// these on.
+pub(crate) struct Budget {
+    outermost: bool,
+}
+
+pub(crate) fn budget() -> Budget {
+    let outermost = HERE.with(|here| {
+        let outermost = here.since.get().is_none();
+        if outermost {
+            here.since.set(Some(clock::instant()));
+        }
+        outermost
+    });
+    Budget { outermost }
+}
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        if self.outermost {
+            HERE.with(|here| here.since.set(None));
+        }
+    }
+}
+
+/// Whether work may begin on this thread: others have not waited for too long, and its stack is not
+/// too deep.
+pub(crate) fn may_begin() -> bool {
+    HERE.with(Here::may_begin)
 }
 
 /// How urgent a record is that somebody waits for.
@@ -74,7 +105,7 @@ struct Here {
     nested: Cell<u32>,
     /// Whether records are held back on this thread, and whether there are some.
     holds: Cell<Option<bool>>,
-    /// Since when; of no meaning when none are held back.
+    /// When the outermost [`Budget`] of this thread began.
     since: Cell<Option<Instant>>,
     queue: RefCell<VecDeque<(Arc<Inner>, TurnStart)>>,
 }
@@ -91,15 +122,22 @@ pub(crate) fn run(inner: &Arc<Inner>, start: TurnStart) {
         return turns::spawn(inner, start);
     }
     let _running = Running::begin();
-    turns::run(inner, start);
-    let mut began = None;
+    to_the_end(inner, start);
     while let Some((inner, start)) = HERE.with(|here| here.queue.borrow_mut().pop_front()) {
-        let began = began.get_or_insert_with(clock::instant);
-        if began.elapsed() < BUDGET {
-            turns::run(&inner, start);
-        } else {
+        if HERE.with(Here::is_late) {
             turns::spawn(&inner, start);
+        } else {
+            to_the_end(&inner, start);
         }
+    }
+}
+
+/// A panic outside of a guest leaves a decision half carried out: the node stops rather than to go on
+/// with that. Whoever waits on this thread goes on.
+fn to_the_end(inner: &Arc<Inner>, start: TurnStart) {
+    let ran = panic::catch_unwind(AssertUnwindSafe(|| turns::run(inner, start)));
+    if ran.is_err() {
+        inner.fail(EddyError::internal("a turn broke the node's own code"));
     }
 }
 
@@ -110,14 +148,18 @@ enum Place {
 }
 
 impl Here {
-    /// What was gathered has waited long enough for the rest of it.
+    /// What waits on this thread has waited long enough.
     fn is_late(&self) -> bool {
-        let since = self.holds.get().and_then(|_| self.since.get());
+        let since = self.since.get();
         since.is_some_and(|since| since.elapsed() > BUDGET)
     }
 
+    fn may_begin(&self) -> bool {
+        self.nested.get() < MAX_NESTED && !self.is_late()
+    }
+
     fn queue_up(&self, inner: &Arc<Inner>, start: TurnStart) -> Place {
-        if self.nested.get() >= MAX_NESTED || self.is_late() {
+        if !self.may_begin() {
             return Place::Elsewhere(start);
         }
         if !self.running.get() {

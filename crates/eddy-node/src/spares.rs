@@ -78,6 +78,15 @@ impl Drop for Counted {
     }
 }
 
+/// A shelf is being filled until this goes, however that ends.
+struct Filling(Arc<App>, Kind);
+
+impl Drop for Filling {
+    fn drop(&mut self) {
+        self.0.spares.0.lock().filled(self.1);
+    }
+}
+
 /// A spare of this kind, if there is one. That it was asked for makes more.
 pub(crate) fn take(
     inner: &Arc<Inner>,
@@ -88,10 +97,10 @@ pub(crate) fn take(
     let kind = (Arc::as_ptr(loaded).addr(), memory);
     let (spare, fill) = app.spares.0.lock().take(kind);
     if fill {
-        let (inner2, app, loaded) = (inner.clone(), app.clone(), loaded.clone());
+        let (inner2, loaded) = (inner.clone(), loaded.clone());
+        let filling = Filling(app.clone(), kind);
         inner.tasks.spawn(async move {
-            fill_shelf(&inner2, &app, &loaded, kind).await;
-            app.spares.0.lock().filled(kind);
+            fill_shelf(&inner2, &filling.0, &loaded, kind).await;
         });
     }
     spare
@@ -218,7 +227,8 @@ impl Shelves {
             filling: false,
         });
         shelf.asked = now;
-        let spare = shelf.ready.pop().map(|spare| spare.instance);
+        let oldest = (!shelf.ready.is_empty()).then(|| shelf.ready.remove(0));
+        let spare = oldest.map(|spare| spare.instance);
         match spare {
             Some(_) => self.taken += 1,
             None => shelf.wanted = (shelf.wanted + MORE).min(MOST),

@@ -3,6 +3,7 @@
 
 use crate::body::check_json;
 use crate::metrics::HttpStats;
+use crate::options::is_traceparent;
 use crate::state::AppState;
 use bytes::Bytes;
 use eddy_core::MessageId;
@@ -26,8 +27,24 @@ pub(crate) struct LinkHandler {
 /// A request that was let in; its room is free again when it is answered.
 struct Admitted {
     responder: Responder,
-    stats: Arc<HttpStats>,
+    counted: InFlight,
     _room: OwnedSemaphorePermit,
+}
+
+/// Counts a request while it is handled, as one over HTTP is counted.
+struct InFlight(Arc<HttpStats>);
+
+impl InFlight {
+    fn begin(stats: &Arc<HttpStats>) -> Self {
+        stats.in_flight.fetch_add(1, Relaxed);
+        Self(stats.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Handler for LinkHandler {
@@ -49,12 +66,12 @@ impl Handler for LinkHandler {
         let options = CallOptions {
             idempotency_key: request.idempotency_key,
             timeout: request.timeout,
-            traceparent: request.traceparent,
+            traceparent: request.traceparent.filter(|text| is_traceparent(text)),
             snapshot: matches!(request.operation, Operation::Call { snapshot: true, .. }),
         };
         let admitted = Admitted {
             responder,
-            stats: self.stats.clone(),
+            counted: InFlight::begin(&self.stats),
             _room: room,
         };
         match request.operation {
@@ -173,7 +190,7 @@ impl Admitted {
     }
 
     fn reply(mut self, invocation: Option<MessageId>, outcome: Result<Bytes, EddyError>) {
-        self.stats.link_answered(outcome.is_ok());
+        self.counted.0.link_answered(outcome.is_ok());
         if let Some(id) = invocation {
             self.responder.set_invocation(id.0.to_be_bytes());
         }

@@ -15,7 +15,7 @@ use axum::http::{Request, Response};
 use eddy_link::tls::TlsServer;
 use eddy_link::{ByteStream, Transport};
 use eddy_node::Node;
-use eddy_types::limits::{HEAD_READ_TIMEOUT, MAX_CONNECTIONS, MAX_IN_FLIGHT};
+use eddy_types::limits::{HEAD_READ_TIMEOUT, MAX_CONNECTIONS, MAX_IN_FLIGHT, MAX_LINKS};
 use eddy_types::{EddyError, ErrorCode};
 use futures::FutureExt as _;
 use hyper::body::Incoming;
@@ -31,6 +31,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -54,6 +55,8 @@ struct Connections {
     router: Router,
     stats: Arc<HttpStats>,
     in_flight: Arc<Semaphore>,
+    /// Links stay as long as their clients like: they must leave room for HTTP.
+    links: Semaphore,
     link: Arc<LinkHandler>,
     /// Native links are to end when they have answered what they took.
     stopping: CancellationToken,
@@ -103,6 +106,7 @@ impl Server {
                 router,
                 stats,
                 in_flight,
+                links: Semaphore::new(MAX_LINKS),
                 link,
                 stopping: CancellationToken::new(),
             }),
@@ -172,23 +176,29 @@ impl Connections {
         // Answers are small and must not wait for one another.
         let _ = stream.set_nodelay(true);
         let Some(tls) = tls else {
-            match tokio::time::timeout(HEAD_READ_TIMEOUT, tls::plain(&stream)).await {
-                Ok(Ok(Protocol::Link)) => self.link(stream.into()).await,
-                Ok(Ok(protocol)) => self.http(protocol, stream, watcher).await,
-                Ok(Err(_)) | Err(_) => {}
+            match self.in_time(tls::plain(&stream)).await {
+                Some(Ok(Ok(Protocol::Link))) => self.link(stream.into()).await,
+                Some(Ok(Ok(protocol))) => self.http(protocol, stream, watcher).await,
+                Some(Ok(Err(_)) | Err(_)) | None => {}
             }
             return;
         };
-        let opened = tokio::select! {
-            opened = tokio::time::timeout(HEAD_READ_TIMEOUT, tls::open(&tls, stream)) => opened,
-            // Nobody who is still shaking hands has asked for anything.
-            () = self.stopping.cancelled() => return,
+        let Some(opened) = self.in_time(tls::open(&tls, stream)).await else {
+            return;
         };
         match opened {
             Ok(Ok((Protocol::Link, stream))) => self.link(Transport::other(stream)).await,
             Ok(Ok((protocol, stream))) => self.http(protocol, stream, watcher).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
+        }
+    }
+
+    /// What a client does before it asks for anything: it ends when the node stops, too.
+    async fn in_time<T>(&self, greeting: impl Future<Output = T>) -> Option<Result<T, Elapsed>> {
+        tokio::select! {
+            greeted = tokio::time::timeout(HEAD_READ_TIMEOUT, greeting) => Some(greeted),
+            () = self.stopping.cancelled() => None,
         }
     }
 
@@ -215,6 +225,9 @@ impl Connections {
 
     /// Serves a native link until it ends, or the node stops.
     async fn link(&self, transport: Transport) {
+        let Ok(_slot) = self.links.try_acquire() else {
+            return tracing::warn!("a native link was closed: {MAX_LINKS} are open");
+        };
         let _open = Gauge::up(&self.stats.links);
         let config = eddy_link::Config::default();
         let (mut serving, drain) = eddy_link::serve(transport, self.link.clone(), &config);

@@ -14,7 +14,11 @@ pub(crate) fn call_options(headers: &HeaderMap) -> Result<CallOptions, EddyError
             .map(idempotency_key)
             .transpose()?,
         timeout: single(headers, TIMEOUT)?.map(timeout).transpose()?,
-        traceparent: headers.get(TRACEPARENT).and_then(traceparent),
+        traceparent: headers
+            .get(TRACEPARENT)
+            .and_then(|value| value.to_str().ok())
+            .filter(|text| is_traceparent(text))
+            .map(str::to_owned),
         snapshot: single(headers, CONSISTENCY)?
             .map(snapshot)
             .transpose()?
@@ -91,9 +95,8 @@ fn snapshot(value: &HeaderValue) -> Result<bool, EddyError> {
     }
 }
 
-/// A malformed trace context is left out, as its specification wants.
-fn traceparent(value: &HeaderValue) -> Option<String> {
-    let text = value.to_str().ok()?;
+/// Whether a trace context is well formed. One that is not is left out, as its specification wants.
+pub(crate) fn is_traceparent(text: &str) -> bool {
     let mut parts = text.split('-');
     let mut hex = |length| {
         parts.next().is_some_and(|part| {
@@ -104,7 +107,7 @@ fn traceparent(value: &HeaderValue) -> Option<String> {
         })
     };
     let well_formed = hex(2) && hex(32) && hex(16) && hex(2);
-    (well_formed && text.len() <= 128).then(|| text.to_owned())
+    well_formed && text.len() <= 128
 }
 
 #[cfg(test)]

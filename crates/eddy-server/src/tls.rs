@@ -4,6 +4,7 @@
 use eddy_link::ByteStream;
 use eddy_link::tls::{self, Accepted, TlsServer};
 use std::io;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpStream;
 
@@ -35,10 +36,19 @@ impl Protocol {
     }
 }
 
-/// What is spoken on `stream`, without TLS.
+/// What is spoken on `stream`, without TLS. Looks again, for a moment, at what may become HTTP/2.
 pub(crate) async fn plain(stream: &TcpStream) -> io::Result<Protocol> {
+    const LOOKS: usize = 100;
+    const PAUSE: Duration = Duration::from_millis(10);
     let mut head = [0; PREFACE.len()];
-    let length = stream.peek(&mut head).await?;
+    let mut length = 0;
+    for _ in 0..LOOKS {
+        length = stream.peek(&mut head).await?;
+        if length == 0 || length == head.len() || !PREFACE.starts_with(&head[..length]) {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
     Ok(Protocol::of_head(&head[..length]))
 }
 

@@ -15,7 +15,7 @@ use crate::writer::Writer;
 use eddy_types::{EddyError, ErrorCode, Seq, ShardId};
 
 /// The version of the layout of keys and tables.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 const NO_SHARD: ShardId = ShardId(u16::MAX);
 
@@ -38,12 +38,15 @@ pub(crate) fn open(rows: &Rows, wanted: u16) -> Result<u16, EddyError> {
         return Ok(wanted);
     };
     let format = u32::from_be_bytes(number(&format)?);
-    if format > FORMAT {
+    if format != FORMAT {
         return Err(EddyError::new(
             ErrorCode::IncompatibleData,
-            format!("the store has format {format}; this build reads up to {FORMAT}"),
+            format!("the store has format {format}; this build reads format {FORMAT}"),
         )
-        .hint("Start the version of Eddy that wrote this data, or a newer one."));
+        .hint(
+            "Start the version of Eddy that wrote this data. Before the first release, data is not \
+             carried over.",
+        ));
     }
     Ok(u16::from_be_bytes(number(&shards)?))
 }

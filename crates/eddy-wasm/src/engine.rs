@@ -5,7 +5,6 @@ use crate::bindings;
 use crate::cache::{Cache, CacheConfig};
 use crate::code::Code;
 use crate::maps;
-use crate::slots::{self, Slots};
 use crate::state::State;
 use eddy_types::{Digest, EddyError, ErrorCode, limits};
 use std::sync::Arc;
@@ -24,13 +23,8 @@ const RESERVABLE: u64 = 64 << 40;
 const FULL_RESERVATION: u64 = 4 << 30;
 /// Core instances and tables that a component has on average: its module, adapters and shims.
 const PARTS: u32 = 4;
-/// Memory of written pages that a freed slot keeps for its next user, set back to what it was at the
-/// start, in bytes. Faulting pages in anew costs several times of what copying them costs. It covers
-/// what a small JavaScript program writes. What all keep together is bounded: [`Engine::give_back`].
-const KEEP_RESIDENT: usize = 256 << 10;
-/// The same where the kernel (before Linux 6.7) cannot tell which pages were written: then it is the
-/// lowest addresses that are kept and set back, where Rust guests have an unused stack.
-const KEEP_BLINDLY: usize = 16 << 10;
+/// Freed memories whose pages are dropped with one call: other processors are told once then.
+const DROPPED_TOGETHER: usize = 16;
 
 /// How an [`Engine`] is set up.
 #[derive(Clone)]
@@ -67,7 +61,6 @@ struct Inner {
     linker: Linker<State>,
     cache: Option<Cache>,
     shortage: Option<EddyError>,
-    slots: Slots,
     js_runtime: &'static [u8],
     js_code: parking_lot::Mutex<Option<Code>>,
 }
@@ -95,16 +88,11 @@ impl Engine {
         let linker = linker(&wasmtime)
             .map_err(|error| EddyError::internal(format!("linking the host: {error:#}")))?;
         let cache = config.cache.map(|cache| Cache::new(cache, &wasmtime));
-        let slots = Slots {
-            total: config.max_instances as usize,
-            size: config.max_memory,
-        };
         Ok(Self(Arc::new(Inner {
             wasmtime,
             linker,
             cache,
             shortage,
-            slots,
             js_runtime: config.js_runtime,
             js_code: parking_lot::Mutex::default(),
         })))
@@ -122,29 +110,6 @@ impl Engine {
     /// without ticks an endless loop holds its thread for ever.
     pub fn tick(&self) {
         self.0.wasmtime.increment_epoch();
-    }
-
-    /// Memory that unused slots of instances keep for their next user, in bytes.
-    #[must_use]
-    pub fn unused_bytes(&self) -> usize {
-        let pool = self.0.wasmtime.pooling_allocator_metrics();
-        pool.map_or(0, |pool| pool.unused_memory_bytes_resident())
-    }
-
-    /// Gives memory of unused slots back to the system when it is more than a little (32 MiB)
-    /// altogether. Call it every now and then where blocking is allowed: after ten thousand instances
-    /// it takes about a tenth of a second.
-    ///
-    /// # Errors
-    /// `internal` when the system refuses; what could be given back then was.
-    pub fn give_back(&self) -> Result<(), EddyError> {
-        if self.unused_bytes() <= slots::KEPT {
-            return Ok(());
-        }
-        let done = self.0.slots.give_back(&self.0.wasmtime, slots::KEPT);
-        done.map_err(|error| {
-            EddyError::internal(format!("memory of unused instances stays: {error:#}"))
-        })
     }
 
     /// Compiles a component, or loads it when it was compiled before. Takes up to seconds: call it
@@ -254,10 +219,6 @@ fn settings(config: &EngineConfig) -> Config {
     let reservation = reservation
         .max(config.max_memory as u64)
         .next_multiple_of(1 << 16);
-    let keep = match PoolingAllocationConfig::is_pagemap_scan_available() {
-        true => KEEP_RESIDENT,
-        false => KEEP_BLINDLY,
-    };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(count)
         .total_core_instances(count.saturating_mul(PARTS))
@@ -265,9 +226,10 @@ fn settings(config: &EngineConfig) -> Config {
         .total_tables(count.saturating_mul(PARTS))
         .total_stacks(count)
         .max_memory_size(config.max_memory)
-        .table_keep_resident(keep)
-        .linear_memory_keep_resident(keep)
-        .pagemap_scan(Enabled::Auto);
+        // Nothing that a guest wrote is kept for the next one. Searching for it (`PAGEMAP_SCAN`) is
+        // quicker, and overlooks pages that the kernel moves or has swapped out at that moment.
+        .pagemap_scan(Enabled::No)
+        .decommit_batch_size(DROPPED_TOGETHER);
     let mut settings = Config::new();
     settings
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
@@ -278,7 +240,6 @@ fn settings(config: &EngineConfig) -> Config {
         .concurrency_support(false)
         .max_wasm_stack(GUEST_STACK)
         .async_stack_size(TURN_STACK)
-        .async_stack_zeroing(true)
         .wasm_backtrace_details(WasmBacktraceDetails::Enable);
     settings
 }

@@ -21,7 +21,6 @@ mod limiter;
 mod maps;
 mod outcome;
 mod pending;
-mod slots;
 mod state;
 mod wasi;
 

@@ -180,7 +180,10 @@ impl Writer {
 
     /// Whether what waits is one small write: no new segment, no second batch.
     fn is_quick(&self, waiting: usize) -> bool {
-        waiting <= SMALL && self.active.has_room(2 * waiting + HEADERS, self.config.segment_bytes)
+        waiting <= SMALL
+            && self
+                .active
+                .has_room(2 * waiting + HEADERS, self.config.segment_bytes)
     }
 
     fn failed(&self, error: &io::Error) -> JournalError {

@@ -2,7 +2,7 @@
 
 use crate::support::Local;
 use bytes::Bytes;
-use eddy_journal::conformance::{Harness as _, Opened, record};
+use eddy_journal::conformance::{Opened, record};
 use eddy_journal::fs::{Fault, Loss};
 use eddy_journal::{Journal, JournalError, JournalEvents, Urgency};
 use eddy_types::{Seq, ShardId};
@@ -68,14 +68,14 @@ fn while_it_tells_of_a_batch_nobody_writes_over_the_one_that_failed() {
         held.expect("appends");
     }
     local.fs.fail_write(2, Fault::DiskFull);
-    let releasing = journal.clone();
-    let releasing = std::thread::spawn(move || releasing.release(true));
-    listener.wait(|told| told.begun);
-    let late = journal.append(ShardId(0), Seq(3), record(0, 3), Urgency::Now);
-    assert!(late.is_err(), "appended after the failure");
-    listener.told.lock().go_on = true;
-    listener.changed.notify_all();
-    releasing.join().expect("released");
+    std::thread::scope(|scope| {
+        scope.spawn(|| journal.release(true));
+        listener.wait(|told| told.begun);
+        let late = journal.append(ShardId(0), Seq(3), record(0, 3), Urgency::Now);
+        listener.told.lock().go_on = true;
+        listener.changed.notify_all();
+        assert!(late.is_err(), "appended after the failure");
+    });
     listener.wait(|told| told.failures == 1);
     assert_eq!(listener.told.lock().acked, [Seq(1)]);
     drop(journal);

@@ -1,6 +1,7 @@
 //! One version of an app as the node holds it: with its code, or with the reason why there is none.
 
 use crate::functions::Admission;
+use crate::load::Load;
 use crate::spares::Spares;
 use eddy_bundle::SourceMaps;
 use eddy_types::{
@@ -46,11 +47,18 @@ pub(crate) struct App {
     /// Why it has no code. It keeps its names and its version all the same.
     trouble: Option<EddyError>,
     admissions: HashMap<Name, Admission>,
+    /// How busy its agent types and its functions are.
+    agent_loads: HashMap<Name, Arc<Load>>,
+    function_loads: HashMap<Name, Arc<Load>>,
     client: OnceLock<reqwest::Client>,
     /// Raised when another version has taken its place, or none.
     pub(crate) replaced: CancellationToken,
     /// Its instances made ahead.
     pub(crate) spares: Spares,
+}
+
+fn idle(name: &Name) -> (Name, Arc<Load>) {
+    (name.clone(), Arc::default())
 }
 
 impl App {
@@ -64,6 +72,8 @@ impl App {
             (name.clone(), Admission::new(function.concurrency))
         };
         let admissions = spec.functions.iter().map(admission).collect();
+        let agent_loads = spec.agents.keys().map(idle).collect();
+        let function_loads = spec.functions.keys().map(idle).collect();
         Self {
             spec,
             env: Arc::new(env),
@@ -71,6 +81,8 @@ impl App {
             components,
             trouble: None,
             admissions,
+            agent_loads,
+            function_loads,
             client: OnceLock::new(),
             replaced: CancellationToken::new(),
             spares: Spares::default(),
@@ -118,6 +130,14 @@ impl App {
         }
         let client = crate::fetch::client(&self.spec.capabilities)?;
         Ok(self.client.get_or_init(|| client))
+    }
+
+    pub(super) fn agent_load(&self, agent_type: &Name) -> Option<&Arc<Load>> {
+        self.agent_loads.get(agent_type)
+    }
+
+    pub(crate) fn function_load(&self, function: &Name) -> Option<&Arc<Load>> {
+        self.function_loads.get(function)
     }
 
     pub(crate) fn function(&self, name: &Name) -> Option<(&FunctionSpec, &Arc<Loaded>)> {

@@ -13,6 +13,7 @@ pub(crate) use app::{App, Loaded};
 pub(crate) use load::prepare;
 
 use crate::data_dir::DataDir;
+use crate::load::Load;
 use eddy_types::{
     AgentId, EddyError, ErrorCode, FunctionId, HashMap, Key, MethodName, MethodSpec, Name,
     TenantId, TimeoutSpec,
@@ -170,23 +171,33 @@ impl Catalog {
         agent: &AgentId,
         method: &MethodName,
     ) -> Result<MethodSpec, EddyError> {
-        self.route(agent, method).map(|(method, _)| method)
+        self.route(agent, method).map(|route| route.method)
     }
 
-    /// A method of an agent, and how long its type lets a message take.
-    pub(crate) fn route(
-        &self,
-        agent: &AgentId,
-        method: &MethodName,
-    ) -> Result<(MethodSpec, TimeoutSpec), EddyError> {
+    /// Where a message to an agent goes.
+    pub(crate) fn route(&self, agent: &AgentId, method: &MethodName) -> Result<Route, EddyError> {
         let (tenant, name) = (agent.tenant(), agent.agent_type());
         let tenants = self.tenants.read();
         let app = tenants.get(tenant).and_then(|t| t.agents.get(name));
         let app = app.ok_or_else(|| unknown_agent_type(name))?;
         let spec = app.spec.agents.get(name);
-        let found = spec.and_then(|spec| Some((*spec.methods.get(method)?, spec.timeout)));
+        let found = spec.and_then(|spec| {
+            Some(Route {
+                method: *spec.methods.get(method)?,
+                limit: spec.timeout,
+                load: app.agent_load(name)?.clone(),
+            })
+        });
         found.ok_or_else(|| unknown_method(name, method))
     }
+}
+
+/// A method of an agent type.
+pub(crate) struct Route {
+    pub(crate) method: MethodSpec,
+    /// How long the type lets a message take.
+    pub(crate) limit: TimeoutSpec,
+    pub(crate) load: Arc<Load>,
 }
 
 fn unknown_agent_type(name: &Name) -> EddyError {

@@ -1,0 +1,169 @@
+//! How busy a target is, and whether one more request could be answered in time. By Little's law: so
+//! many requests under way, over so many answers a second, is how long the next one takes. A request
+//! that would take longer than half of the time it has is refused at once, when refusing is cheap: late
+//! answers help nobody, and the work for them makes all others late, too.
+//!
+//! Each agent type and each function is looked at by itself: a slow one says nothing of a quick one.
+//! What has no deadline is never refused here.
+
+use eddy_types::{EddyError, ErrorCode, Timestamp};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Fewer requests under way are no crowd.
+const CROWD: usize = 64;
+/// How long answers are counted before their rate is taken, in milliseconds.
+const WINDOW: u64 = 100;
+/// After so many milliseconds without a look, what was counted says nothing any more.
+const STALE: u64 = 1000;
+/// Limits of what a client is told to wait.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What goes on at one target.
+#[derive(Default)]
+pub(crate) struct Load {
+    under_way: AtomicUsize,
+    /// Answers since the window began.
+    answered: AtomicU64,
+    /// Milliseconds of a [`Timestamp`].
+    window: AtomicU64,
+    /// Answers in a second; 0 when it is not known.
+    rate: AtomicU64,
+}
+
+/// A request under way, until dropped.
+pub(crate) struct UnderWay(Arc<Load>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Relaxed);
+        self.0.answered.fetch_add(1, Relaxed);
+    }
+}
+
+impl Load {
+    /// Lets a request in.
+    ///
+    /// # Errors
+    /// `overloaded` when it would take longer than half of the time until its deadline.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        target: &str,
+        now: Timestamp,
+        deadline: Option<Timestamp>,
+    ) -> Result<UnderWay, EddyError> {
+        let before = self.under_way.load(Relaxed);
+        if before >= CROWD {
+            self.look(now.0);
+            if let Some(deadline) = deadline {
+                self.in_time(target, before, deadline.since(now))?;
+            }
+        }
+        self.under_way.fetch_add(1, Relaxed);
+        Ok(UnderWay(self.clone()))
+    }
+
+    fn in_time(&self, target: &str, before: usize, has: Duration) -> Result<(), EddyError> {
+        let takes = self.takes(before).unwrap_or_default();
+        if takes <= has / 2 {
+            return Ok(());
+        }
+        Err(EddyError::new(
+            ErrorCode::Overloaded,
+            format!(
+                "an answer of {target} takes about {} ms now, and this request has {} ms",
+                takes.as_millis(),
+                has.as_millis()
+            ),
+        )
+        .hint("Try again later, or give it more time.")
+        .retry_after(takes.clamp(RETRY.0, RETRY.1)))
+    }
+
+    /// Takes the rate at the end of a window.
+    fn look(&self, now: u64) {
+        let began = self.window.load(Relaxed);
+        let passed = now.saturating_sub(began);
+        if passed < WINDOW {
+            return;
+        }
+        // One looks; the others go on with what is known.
+        let mine = self.window.compare_exchange(began, now, Relaxed, Relaxed);
+        if mine.is_err() {
+            return;
+        }
+        let rate = self.answered.swap(0, Relaxed) * 1000 / passed;
+        let known = match self.rate.load(Relaxed) {
+            _ if passed > STALE => 0,
+            0 => rate.max(1),
+            old => ((old + rate) / 2).max(1),
+        };
+        self.rate.store(known, Relaxed);
+    }
+
+    /// How long a request takes behind so many.
+    fn takes(&self, before: usize) -> Option<Duration> {
+        let rate = self.rate.load(Relaxed);
+        (rate > 0).then(|| Duration::from_millis(before as u64 * 1000 / rate))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A target that answers 100 requests each 100 ms, with `waiting` more under way.
+    fn steady(waiting: usize) -> (Arc<Load>, Vec<UnderWay>, Timestamp) {
+        let load = Arc::<Load>::default();
+        let mut now = Timestamp(1_000_000);
+        let enter = |now| load.admit("x", now, None).expect("no deadline");
+        let all: Vec<_> = (0..waiting).map(|_| enter(now)).collect();
+        for _ in 0..20 {
+            now = now.plus(Duration::from_millis(WINDOW));
+            (0..100).for_each(|_| drop(enter(now)));
+        }
+        (load, all, now)
+    }
+
+    #[test]
+    fn who_would_be_answered_too_late_is_refused() {
+        let (load, _all, now) = steady(400);
+        // 400 under way at 1000 a second: 400 ms.
+        let ask = |has: Duration| load.admit("x", now, Some(now.plus(has)));
+        assert!(ask(SECOND).is_ok());
+        let error = ask(SECOND / 2).map(drop).expect_err("too late");
+        assert_eq!(error.code, ErrorCode::Overloaded);
+        assert!(error.detail.contains("has 500 ms"), "{error:?}");
+        assert!(error.retry_after.is_some());
+        assert!(load.admit("x", now, None).is_ok(), "without a deadline");
+    }
+
+    #[test]
+    fn few_are_no_crowd() {
+        let (load, _all, now) = steady(CROWD - 2);
+        let soon = now.plus(Duration::from_millis(1));
+        assert!(load.admit("x", now, Some(soon)).is_ok());
+    }
+
+    #[test]
+    fn refusing_does_not_count_as_answering() {
+        let (load, _all, mut now) = steady(1000);
+        for _ in 0..20 {
+            now = now.plus(Duration::from_millis(WINDOW));
+            for _ in 0..1000 {
+                assert!(load.admit("x", now, Some(now.plus(SECOND))).is_err());
+            }
+        }
+        assert!(load.takes(1000) > Some(SECOND), "nothing is answered");
+    }
+
+    #[test]
+    fn what_was_long_ago_says_nothing() {
+        let (load, _all, now) = steady(1000);
+        let later = now.plus(SECOND * 60);
+        assert!(load.admit("x", later, Some(later.plus(SECOND))).is_ok());
+    }
+}
