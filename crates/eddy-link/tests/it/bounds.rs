@@ -2,7 +2,7 @@
 
 use crate::support::{Raw, echo, head, invoke, large, pair, raw_client};
 use eddy_link::frame::{Frame, Kind, flags};
-use eddy_link::message::{ErrorBody, Ping, RequestHead};
+use eddy_link::message::{ErrorBody, Ping, RequestHead, Window};
 use eddy_link::{Config, Fate, Reply, Settings};
 use eddy_types::{EddyError, ErrorCode};
 use prost::Message as _;
@@ -286,6 +286,10 @@ async fn time_spent_on_a_body_counts() {
         raw.frame(Kind::Request.number(), 0, stream, &head, b"he")
             .await;
     }
+    // Time counts from when the server sees them.
+    raw.frame(Kind::Ping.number(), 0, 0, &Ping { id: 1 }, b"")
+        .await;
+    raw.next_of(Kind::Pong).await;
     sleep(Duration::from_millis(100)).await;
     for stream in [1, 2] {
         raw.frame(Kind::Data.number(), flags::END, stream, &(), b"llo")
@@ -298,4 +302,31 @@ async fn time_spent_on_a_body_counts() {
     let left = request.timeout.expect("a time-out");
     assert!(left <= Duration::from_millis(9_900), "{left:?}");
     assert!(left > Duration::from_secs(5), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_request_is_open_until_its_answer_is_out() {
+    let config = Config {
+        settings: Settings {
+            max_streams: 1,
+            ..Settings::default()
+        },
+        ..Config::default()
+    };
+    let (mut raw, _served) = raw_client(&config).await;
+    raw.greet().await;
+    raw.request(1, "large", b"").await;
+    raw.next_of(Kind::Response).await;
+    raw.request(2, "echo", b"").await;
+    let refused = raw.next_of(Kind::Response).await;
+    assert_eq!(refused.stream, 2);
+    assert_eq!(refusal(refused).code, ErrorCode::Overloaded);
+    let window = Window { credit: 1 << 20 };
+    for stream in [0, 1] {
+        raw.frame(Kind::Window.number(), 0, stream, &window, b"")
+            .await;
+    }
+    while !raw.next_of(Kind::Data).await.has(flags::END) {}
+    raw.request(3, "echo", b"").await;
+    assert!(!raw.next_of(Kind::Response).await.has(flags::ERROR));
 }
