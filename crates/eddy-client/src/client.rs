@@ -2,14 +2,13 @@
 //! sent again.
 
 use crate::call::{Agent, Function};
-use crate::connect::{Connector, Target};
+use crate::connect::{Connecting, Connector, Target};
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use eddy_link::tls::TlsClient;
 use eddy_link::{Config, Failure, Fate, Link, Reply, Request};
 use eddy_types::{EddyError, ErrorCode};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 /// Longest wait for an answer when nothing else is said.
@@ -34,8 +33,7 @@ struct Inner {
     retries: usize,
     tenant: Option<String>,
     link: RwLock<Option<Link>>,
-    /// Held while a connection is made, so that there is only one.
-    connecting: Mutex<()>,
+    connecting: Connecting,
 }
 
 /// Options of a [`Client`].
@@ -148,7 +146,7 @@ impl ClientBuilder {
             retries: self.retries,
             tenant: self.tenant,
             link: RwLock::default(),
-            connecting: Mutex::default(),
+            connecting: Connecting::default(),
         })))
     }
 }
@@ -202,7 +200,7 @@ impl Client {
             .and_then(|timeout| Instant::now().checked_add(timeout));
         let mut pauses: Option<ExponentialBackoff> = None;
         loop {
-            let failure = match self.attempt(request.clone()).await {
+            let failure = match self.attempt(request.clone(), deadline).await {
                 Ok(reply) => return Ok(reply),
                 Err(failure) => failure,
             };
@@ -218,17 +216,28 @@ impl Client {
                 if left <= pause {
                     return Err(failure.error);
                 }
-                request.timeout = Some(left.saturating_sub(pause));
             }
             tokio::time::sleep(pause).await;
         }
     }
 
-    async fn attempt(&self, request: Request) -> Result<Reply, Failure> {
+    /// Sends a request once, with the time that is left of its own.
+    async fn attempt(
+        &self,
+        mut request: Request,
+        deadline: Option<Instant>,
+    ) -> Result<Reply, Failure> {
         let link = match self.0.current() {
             Some(link) => link,
-            None => self.0.reconnect(request.timeout).await?,
+            None => self.0.reconnect(deadline).await?,
         };
+        if let Some(deadline) = deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(late());
+            }
+            request.timeout = Some(left);
+        }
         link.request(request).await
     }
 }
@@ -245,9 +254,8 @@ impl Inner {
     }
 
     /// A new connection, made by one of those who need it.
-    async fn reconnect(&self, timeout: Option<Duration>) -> Result<Link, Failure> {
-        let connecting = async {
-            let _only = self.connecting.lock().await;
+    async fn reconnect(&self, deadline: Option<Instant>) -> Result<Link, Failure> {
+        let connect = || async {
             if let Some(link) = self.current() {
                 return Ok(link);
             }
@@ -255,17 +263,23 @@ impl Inner {
             self.set(link.clone());
             Ok(link)
         };
-        let longest = timeout.unwrap_or(Duration::MAX);
-        let connected = tokio::time::timeout(longest, connecting).await;
-        let late = |_| {
-            let detail = "there was no connection to the node in time";
-            Err(EddyError::new(ErrorCode::DeadlineExceeded, detail))
+        let connecting = self.connecting.join(connect);
+        let connected = match deadline {
+            None => connecting.await,
+            Some(deadline) => match tokio::time::timeout_at(deadline, connecting).await {
+                Ok(connected) => connected,
+                Err(_) => return Err(late()),
+            },
         };
-        let fate = Fate::NotStarted;
-        connected
-            .unwrap_or_else(late)
-            .map_err(|error| Failure::new(error, fate))
+        connected.map_err(|error| Failure::new(error, Fate::NotStarted))
     }
+}
+
+/// The time was over before the request could be sent.
+fn late() -> Failure {
+    let detail = "there was no connection to the node in time";
+    let error = EddyError::new(ErrorCode::DeadlineExceeded, detail);
+    Failure::new(error, Fate::NotStarted)
 }
 
 fn backoff(retries: usize) -> ExponentialBackoff {

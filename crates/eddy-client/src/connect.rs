@@ -4,8 +4,11 @@ use crate::task;
 use eddy_link::tls::TlsClient;
 use eddy_link::{Config, Link, Transport};
 use eddy_types::{EddyError, ErrorCode};
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 use url::{Host, Url};
 
 /// The port of a node when its address names none.
@@ -46,6 +49,38 @@ impl Target {
             port: port.unwrap_or(DEFAULT_PORT),
             tls,
         })
+    }
+}
+
+/// Attempts to connect, one at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Connecting {
+    /// Held while a connection is made; how the last attempt failed.
+    failure: Mutex<Option<EddyError>>,
+    /// Attempts that failed.
+    failures: AtomicU64,
+}
+
+impl Connecting {
+    /// Runs `connect` when nobody else does. Who had to wait for an attempt shares its failure:
+    /// otherwise many callers would each wait for the attempts of all before them.
+    pub(crate) async fn join<F>(&self, connect: impl FnOnce() -> F) -> Result<Link, EddyError>
+    where
+        F: Future<Output = Result<Link, EddyError>>,
+    {
+        let seen = self.failures.load(Ordering::Acquire);
+        let mut failure = self.failure.lock().await;
+        if self.failures.load(Ordering::Acquire) != seen
+            && let Some(error) = &*failure
+        {
+            return Err(error.clone());
+        }
+        let connected = connect().await;
+        *failure = connected.as_ref().err().cloned();
+        if failure.is_some() {
+            self.failures.fetch_add(1, Ordering::Release);
+        }
+        connected
     }
 }
 

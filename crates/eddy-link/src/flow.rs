@@ -6,10 +6,15 @@ use bytes::{Bytes, BytesMut};
 use eddy_types::EddyError;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Bodies up to this size get memory of their own, so that one small message that is kept for
 /// long does not keep the whole read buffer.
 const OWNED_BELOW: usize = 16 << 10;
+
+/// So much of a body adds a second to the time that it may take.
+const PACE_UNIT: usize = 64 << 10;
 
 /// Credit given to the other side: what it may still send, and what it has used.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +70,35 @@ struct Partial<H> {
     admitted: bool,
     /// Something came since the last look.
     touched: bool,
+    /// Since when it is up to the other side to send: the first look after the beginning, and after
+    /// the admission.
+    since: Option<Instant>,
+}
+
+impl<H> Partial<H> {
+    /// Puts a piece behind the others. Memory follows what came, not what was promised.
+    fn extend(&mut self, piece: &[u8]) {
+        let length = self.body.len() + piece.len();
+        if length > self.body.capacity() {
+            let doubled = (2 * length).min(self.total);
+            self.body.reserve(doubled.max(length) - self.body.len());
+        }
+        self.body.extend_from_slice(piece);
+    }
+
+    /// Whether the other side could have sent more than it did: nothing since the last look, or too
+    /// little in all.
+    fn is_late(&mut self, now: Instant, longest: Duration) -> bool {
+        // Without credit it waits for this side, and is not to blame.
+        if self.window.left == 0 {
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        let paused = !std::mem::take(&mut self.touched);
+        let units = u32::try_from(self.body.len() / PACE_UNIT).unwrap_or(u32::MAX);
+        let allowed = longest.saturating_add(Duration::from_secs(1).saturating_mul(units));
+        paused || now.saturating_duration_since(since) > allowed
+    }
 }
 
 /// Messages being put together on one connection.
@@ -133,17 +167,16 @@ impl<H> Receiving<H> {
         }
         let mut window = Window::new(self.stream_window);
         window.take(body.len(), "a stream")?;
-        // Memory follows what came, not what was promised.
-        let mut buffer = BytesMut::with_capacity(total.min(self.stream_window as usize));
-        buffer.extend_from_slice(body);
-        let partial = Partial {
+        let mut partial = Partial {
             head,
-            body: buffer,
+            body: BytesMut::new(),
             total,
             window,
             admitted: false,
             touched: true,
+            since: None,
         };
+        partial.extend(body);
         self.partial.insert(stream, partial);
         self.waiting.push_back(stream);
         self.admit();
@@ -169,7 +202,7 @@ impl<H> Receiving<H> {
                 "a message of {total} bytes has {length} of them, and its end is {end}"
             )));
         }
-        partial.body.extend_from_slice(body);
+        partial.extend(body);
         if end {
             return Ok(self.remove(stream));
         }
@@ -193,16 +226,24 @@ impl<H> Receiving<H> {
         Some((partial.head, partial.body.freeze()))
     }
 
-    /// Streams of which nothing came since the last call.
-    pub(crate) fn stalled(&mut self) -> Vec<u64> {
-        let mut stalled = Vec::new();
-        for (stream, partial) in &mut self.partial {
-            // A stream that waits for credit from this side is not to blame.
-            if partial.admitted && !std::mem::take(&mut partial.touched) {
-                stalled.push(*stream);
-            }
-        }
-        stalled
+    /// Whether a part of this message came.
+    pub(crate) fn contains(&self, stream: u64) -> bool {
+        self.partial.contains_key(&stream)
+    }
+
+    /// Forgets all messages: nobody waits for them.
+    pub(crate) fn clear(&mut self) {
+        self.partial.clear();
+        self.waiting.clear();
+        self.admitted = 0;
+    }
+
+    /// Streams of which nothing came since the last call, and those that take longer than
+    /// `longest` and a second for each 64 KiB that came.
+    pub(crate) fn stalled(&mut self, now: Instant, longest: Duration) -> Vec<u64> {
+        let partial = self.partial.iter_mut();
+        let late = partial.filter_map(|(id, partial)| partial.is_late(now, longest).then_some(*id));
+        late.collect()
     }
 
     /// Lets waiting messages in while there is room; a single one always fits.
@@ -216,6 +257,7 @@ impl<H> Receiving<H> {
                 self.admitted = together;
                 partial.admitted = true;
                 partial.touched = true;
+                partial.since = None;
                 if let Some(credit) = partial.window.refill() {
                     self.credit.push((*stream, credit));
                 }
@@ -231,4 +273,21 @@ pub(crate) fn owned(body: Bytes) -> Bytes {
         return Bytes::copy_from_slice(&body);
     }
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_follows_what_came() {
+        let mut receiving = Receiving::new(1 << 20, 1 << 20, 1 << 20);
+        let capacity = |receiving: &Receiving<()>| receiving.partial[&1].body.capacity();
+        receiving.begin(1, (), b"", 900_000).expect("a beginning");
+        assert_eq!(capacity(&receiving), 0);
+        for came in (1000..100_000).step_by(1000) {
+            receiving.more(1, &[0; 1000], false).expect("more");
+            assert!(capacity(&receiving) <= 2 * came, "{came}");
+        }
+    }
 }

@@ -20,6 +20,6 @@ mod transport;
 pub use client::{Link, Linking, open};
 pub use frame::{PREFACE, is_preface};
 pub use request::{Failure, Fate, InvocationId, MAX_RESPONSE_BYTES, Operation, Reply, Request};
-pub use server::{Awaited, Drain, Handler, Responder, Serving, serve};
+pub use server::{Awaited, Drain, Handler, Responder, Room, Serving, serve};
 pub use settings::{Config, Settings};
 pub use transport::{ByteStream, Transport};

@@ -15,6 +15,8 @@ use std::collections::VecDeque;
 const HIGH_WATER: usize = 64 << 10;
 /// Body bytes of one large message that go out before another one has its turn.
 const CHUNK: usize = 32 << 10;
+/// Streams that are gone may stand in line until there are so many of them.
+const STALE: usize = 64;
 /// A buffer that grew beyond this is not kept.
 const KEEP_BYTES: usize = 256 << 10;
 
@@ -38,8 +40,10 @@ pub(crate) struct Out {
     appended: u64,
     sent: u64,
     bodies: FxHashMap<u64, Waiting>,
-    /// Streams with bytes and credit, in turn.
+    /// Streams with bytes and credit, in turn. Some may be gone.
     ready: VecDeque<u64>,
+    /// Credit for streams whose message did not begin yet.
+    early: FxHashMap<u64, u32>,
     /// Bytes in `bodies`.
     waiting_bytes: usize,
     /// Body bytes that the other side still takes, all streams together.
@@ -58,6 +62,7 @@ impl Out {
             sent: 0,
             bodies: FxHashMap::default(),
             ready: VecDeque::new(),
+            early: FxHashMap::default(),
             waiting_bytes: 0,
             credit: i64::from(peer.connection_window),
             peer,
@@ -82,6 +87,11 @@ impl Out {
     /// Bytes that wait, framed or not.
     pub(crate) fn buffered(&self) -> usize {
         self.taken + self.front.len() + self.back.len() + self.waiting_bytes
+    }
+
+    /// Messages of which a part waits for credit or for its turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.bodies.len()
     }
 
     /// Appends raw bytes: the preface.
@@ -116,6 +126,7 @@ impl Out {
         mut body: Bytes,
         head: impl FnOnce(u64) -> H,
     ) {
+        let early = self.early.remove(&stream).unwrap_or(0);
         // Large bodies stand in line from their first byte on.
         let line = !self.ready.is_empty() && body.len() > CHUNK;
         let room = if line || self.back.len() >= HIGH_WATER && body.len() > CHUNK {
@@ -132,7 +143,7 @@ impl Out {
         let total = (first.len() + body.len()) as u64;
         self.put(kind, flag, stream, &head(total), &first);
         self.credit -= length(&first);
-        let credit = i64::from(self.peer.stream_window) - length(&first);
+        let credit = i64::from(self.peer.stream_window) + i64::from(early) - length(&first);
         self.waiting_bytes += body.len();
         let ready = credit > 0;
         if ready {
@@ -147,24 +158,35 @@ impl Out {
         self.bodies.insert(stream, waiting);
     }
 
-    /// The rest of a body is not wanted any more.
+    /// A message, or the rest of one, is not wanted any more.
     pub(crate) fn forget(&mut self, stream: u64) {
-        if let Some(waiting) = self.bodies.remove(&stream) {
-            self.waiting_bytes -= waiting.rest.len();
-            if waiting.ready {
-                self.ready.retain(|ready| *ready != stream);
-            }
+        self.early.remove(&stream);
+        let Some(waiting) = self.bodies.remove(&stream) else {
+            return;
+        };
+        self.waiting_bytes -= waiting.rest.len();
+        // Its place in the line is skipped later. Looking for it each time would let the other side
+        // buy much work for little, so that is done when most of the line is gone.
+        if self.ready.len() > 2 * self.bodies.len() + STALE {
+            self.ready.retain(|ready| self.bodies.contains_key(ready));
         }
     }
 
-    /// The other side gave credit.
-    pub(crate) fn window(&mut self, stream: u64, credit: u32) -> Result<(), EddyError> {
+    /// The other side gave credit. `open`: a message of this stream may still begin.
+    pub(crate) fn window(&mut self, stream: u64, credit: u32, open: bool) -> Result<(), EddyError> {
         let limit = i64::from(u32::MAX);
         if stream == 0 {
             self.credit += i64::from(credit);
             return check_credit(self.credit, limit);
         }
         let Some(waiting) = self.bodies.get_mut(&stream) else {
+            if !open {
+                return Ok(());
+            }
+            let early = self.early.entry(stream).or_default();
+            let sum = i64::from(*early) + i64::from(credit);
+            check_credit(sum + i64::from(self.peer.stream_window), limit)?;
+            *early = early.saturating_add(credit);
             return Ok(());
         };
         waiting.credit += i64::from(credit);
@@ -215,13 +237,15 @@ impl Out {
         self.back = BytesMut::new();
         self.bodies.clear();
         self.ready.clear();
+        self.early.clear();
         self.waiting_bytes = 0;
     }
 
     /// Gives spare memory back.
     pub(crate) fn shrink(&mut self) {
         if self.buffered() == 0 {
-            self.clear();
+            self.front = BytesMut::new();
+            self.back = BytesMut::new();
         }
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 /// What one side is ready to receive. Announced in its HELLO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Largest payload of one frame, in bytes, without the frame's header.
+    /// Largest payload of one frame, in bytes, without the frame's header. A connection sets memory
+    /// aside for the frame that is coming in.
     pub max_frame_bytes: u32,
     /// Body bytes of one stream that may be under way without credit.
     pub stream_window: u32,
@@ -67,8 +68,12 @@ pub struct Config {
     pub hello_timeout: Duration,
     /// A link that was silent this long is asked with a PING; after half as long again without any
     /// bytes it counts as dead. Also the longest time that the other side may take none of our
-    /// bytes, and the longest pause in the body of a message.
+    /// bytes, the longest pause in the body of a message, and how long a side that has ended in an
+    /// orderly way waits for the other one to close.
     pub keepalive: Duration,
+    /// Longest time for the body of a request to come, beside a second for each 64 KiB of it that
+    /// came. Looked at every half of `keepalive`.
+    pub body_timeout: Duration,
     /// Bytes waiting to be written from which on new requests are refused with `overloaded`.
     pub max_buffered: usize,
     /// How long a TCP connection that goes back and forth quickly, one request at a time, looks for
@@ -89,6 +94,7 @@ impl Default for Config {
             software: concat!("eddy/", env!("CARGO_PKG_VERSION")).to_owned(),
             hello_timeout: Duration::from_secs(10),
             keepalive: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(60),
             max_buffered: 16 << 20,
             spin: match std::thread::available_parallelism() {
                 Ok(processors) if processors.get() > 1 => Duration::from_micros(150),

@@ -57,6 +57,8 @@ pub(crate) trait Role: Send + Sized + 'static {
     fn alarm(&self) -> Option<Instant>;
     /// It is time to look for what is too late. Sets the next alarm.
     fn expire(state: &mut State<Self>, now: Instant, events: &mut Vec<Self::Event>);
+    /// Whether a message of this stream may still begin.
+    fn may_begin(state: &State<Self>, stream: u64) -> bool;
     /// Nothing is open.
     fn is_idle(&self) -> bool;
     /// What comes next is one message that the other side sends without a pause, as far as this side
@@ -218,6 +220,7 @@ impl<R: Role> State<R> {
             return;
         }
         R::ended(self, &error, events);
+        self.receiving.clear();
         self.ended = Some(error);
     }
 

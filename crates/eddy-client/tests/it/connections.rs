@@ -1,9 +1,11 @@
 //! Connections: made, lost, made again, and what is sent again then.
 
-use crate::support::Node;
+use crate::support::{Answers, Node};
 use eddy_client::{Client, ErrorCode};
 use eddy_link::tls::TlsServer;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
@@ -128,4 +130,73 @@ async fn over_tls() {
     let builder = Client::builder(&url).tls_roots(other.cert.pem());
     let error = builder.connect().await.expect_err("not trusted");
     assert_eq!(error.code, ErrorCode::NodeUnreachable);
+}
+
+/// A certificate for `localhost`, and a server that has it.
+fn certificate() -> (String, TlsServer) {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("ok");
+    let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let tls = TlsServer::new(chain.as_bytes(), key.as_bytes()).expect("they belong together");
+    (chain, tls)
+}
+
+#[tokio::test]
+async fn the_time_to_connect_counts() {
+    let (chain, tls) = certificate();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let port = listener.local_addr().expect("bound").port();
+    let answers = Arc::new(Answers::default());
+    let handler = answers.clone();
+    let _node = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let transport = tls.accept(stream).await.expect("shaken");
+        let config = eddy_link::Config::default();
+        eddy_link::serve(transport, handler, &config).0.await
+    });
+    let builder = Client::builder(&format!("eddys://localhost:{port}")).tls_roots(chain);
+    let client = builder.build().expect("an address");
+    let wait = client.function("wait").invoke::<()>(&());
+    let error = wait.timeout(Duration::from_secs(1)).await;
+    assert_eq!(error.expect_err("late").code, ErrorCode::DeadlineExceeded);
+    let told = answers.timeout.lock().expect("no panic").expect("asked");
+    assert!(told <= Duration::from_millis(700), "{told:?}");
+}
+
+#[tokio::test]
+async fn who_waits_for_an_attempt_shares_its_failure() {
+    let (chain, _) = certificate();
+    // Takes connections and says nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let port = listener.local_addr().expect("bound").port();
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counted = attempts.clone();
+    let _silent = tokio::spawn(async move {
+        let mut streams = Vec::new();
+        loop {
+            streams.push(listener.accept().await.expect("a connection"));
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let client = Client::builder(&format!("eddys://localhost:{port}"))
+        .tls_roots(chain)
+        .connect_timeout(Duration::from_millis(300))
+        .retries(0)
+        .build()
+        .expect("an address");
+    let asked: Vec<_> = (0..10)
+        .map(|_| {
+            let echo = client.function("echo");
+            tokio::spawn(async move { echo.invoke::<u32>(&1).await })
+        })
+        .collect();
+    for asked in asked {
+        let error = asked.await.expect("no panic").expect_err("silence");
+        assert_eq!(error.code, ErrorCode::NodeUnreachable);
+    }
+    assert_eq!(attempts.load(Ordering::SeqCst), 1);
+    // The next one tries again.
+    let error = client.function("echo").invoke::<u32>(&1).await;
+    assert!(error.is_err());
+    assert_eq!(attempts.load(Ordering::SeqCst), 2);
 }

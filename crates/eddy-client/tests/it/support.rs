@@ -8,12 +8,15 @@ use eddy_link::{Config, Drain, Handler, Operation, Reply, Request, Responder};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 #[derive(Default)]
 pub(crate) struct Answers {
     pub(crate) handled: AtomicUsize,
+    /// The time that the last request had.
+    pub(crate) timeout: Mutex<Option<Duration>>,
     /// Requests that are never answered; their connection goes first.
     pub(crate) kept: Mutex<Vec<Responder>>,
     /// Dropped connections before `flaky` answers.
@@ -24,6 +27,7 @@ pub(crate) struct Answers {
 impl Handler for Answers {
     fn handle(&self, request: Request, responder: Responder) {
         self.handled.fetch_add(1, Ordering::SeqCst);
+        *self.timeout.lock().expect("no panic") = request.timeout;
         let said = format!("{:?}", request.operation);
         let reply = |body: Bytes| Reply {
             invocation: Some([0xAB; 16]),

@@ -2,17 +2,19 @@
 //! request from its sending to its answer is in `exchange`.
 
 mod exchange;
+mod permits;
 mod role;
 
 use crate::driver::Driver;
 use crate::message::RequestHead;
 use crate::request::{Failure, Fate, Reply, Request};
-use crate::settings::{Config, Settings};
-use crate::shared::Shared;
+use crate::settings::Config;
+use crate::shared::{Shared, lost};
 use crate::transport::Transport;
 use eddy_types::limits::MAX_PAYLOAD_BYTES;
 use eddy_types::{EddyError, ErrorCode};
 use exchange::Exchange;
+use permits::{Permit, Permits};
 use role::{ClientRole, Deadline, not_started};
 use std::fmt;
 use std::future::Future;
@@ -20,7 +22,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit, TryAcquireError};
+use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::time::Instant;
 
 /// Asks over one connection. Cheap to clone; the connection ends, after its last answer, when the
 /// last clone is dropped.
@@ -30,18 +33,24 @@ pub struct Link(Arc<Inner>);
 struct Inner {
     shared: Arc<Shared<ClientRole>>,
     /// Requests that may be opened.
-    permits: Arc<Semaphore>,
+    permits: Arc<Permits>,
+    /// Closed once the other side said who it is, or will not.
+    greeting: Arc<Semaphore>,
 }
 
 /// Opens a link over `transport`. The future keeps it going and is to be spawned; it ends with
 /// the connection. Requests need not wait for anything.
 pub fn open(transport: impl Into<Transport>, config: &Config) -> (Link, Linking) {
-    let floor = Settings::FLOOR.max_streams as usize;
-    let permits = Arc::new(Semaphore::new(floor));
+    let permits = Arc::new(Permits::new());
     let role = ClientRole::new(permits.clone());
+    let greeting = role.greeting.clone();
     let driver = Driver::new(transport.into(), role, (), config.clone());
     let shared = driver.shared().clone();
-    let link = Link(Arc::new(Inner { shared, permits }));
+    let link = Link(Arc::new(Inner {
+        shared,
+        permits,
+        greeting,
+    }));
     (link, Linking(Box::pin(driver)))
 }
 
@@ -70,13 +79,13 @@ impl Link {
     /// # Errors
     /// What the node answers; `connection-lost`, `deadline-exceeded`, `payload-too-large`. The
     /// [`Fate`] says whether the request may have taken effect.
-    pub async fn request(&self, request: Request) -> Result<Reply, Failure> {
+    pub async fn request(&self, mut request: Request) -> Result<Reply, Failure> {
         check(&request)?;
         let longest = |timeout: Duration| timeout.saturating_add(request.patience);
         let deadline = request.timeout.map(longest).and_then(Deadline::after);
         let permit = match self.0.permits.try_acquire() {
             Ok(permit) => permit,
-            Err(TryAcquireError::NoPermits) => self.turn(deadline).await?,
+            Err(TryAcquireError::NoPermits) => self.turn(&mut request).await?,
             Err(TryAcquireError::Closed) => return Err(self.gone()),
         };
         let exchange = Exchange::new(&self.0.shared, request, deadline);
@@ -85,15 +94,20 @@ impl Link {
         result
     }
 
-    /// Waits until one of the open requests has ended.
-    async fn turn(&self, deadline: Option<Deadline>) -> Result<SemaphorePermit<'_>, Failure> {
+    /// Waits until one of the open requests has ended. The request has less time then.
+    async fn turn(&self, request: &mut Request) -> Result<Permit<'_>, Failure> {
         let turn = self.0.permits.acquire();
-        let turn = match deadline {
+        let turn = match request.timeout.and_then(Deadline::after) {
             None => turn.await,
-            Some(deadline) => match tokio::time::timeout_at(deadline.at, turn).await {
-                Ok(turn) => turn,
-                Err(_) => return Err(Failure::new(deadline.exceeded(), Fate::NotStarted)),
-            },
+            Some(deadline) => {
+                let turn = tokio::time::timeout_at(deadline.at, turn).await;
+                let left = deadline.at.saturating_duration_since(Instant::now());
+                request.timeout = Some(left);
+                match turn {
+                    Ok(turn) if !left.is_zero() => turn,
+                    _ => return Err(Failure::new(deadline.exceeded(), Fate::NotStarted)),
+                }
+            }
         };
         turn.map_err(|_| self.gone())
     }
@@ -103,18 +117,14 @@ impl Link {
     /// # Errors
     /// Why the connection ended: `unsupported-version`, `connection-lost`.
     pub async fn greeted(&self) -> Result<String, EddyError> {
-        std::future::poll_fn(|cx| {
-            let mut state = self.0.shared.state.lock();
-            if let Some(hello) = &state.hello {
-                return Poll::Ready(Ok(hello.software.clone()));
-            }
-            if let Some(error) = &state.ended {
-                return Poll::Ready(Err(error.clone()));
-            }
-            state.role.greeting.push(cx.waker().clone());
-            Poll::Pending
-        })
-        .await
+        // Nothing is ever added: it ends when the semaphore is closed.
+        let _ = self.0.greeting.acquire().await;
+        let state = self.0.shared.state.lock();
+        match (&state.hello, &state.ended) {
+            (Some(hello), _) => Ok(hello.software.clone()),
+            (None, Some(error)) => Err(error.clone()),
+            (None, None) => Err(lost("it is closing")),
+        }
     }
 
     /// Whether new requests can go out on this link; once false, it stays so.

@@ -1,11 +1,11 @@
 //! What a client does with what the server sends: answers find those who wait for them.
 
+use super::permits::Permits;
 use crate::driver::head;
 use crate::flow::owned;
 use crate::frame::{Frame, Kind, flags, violation};
 use crate::message::ResponseHead;
 use crate::request::{Failure, Fate, MAX_RESPONSE_BYTES, Reply, outcome};
-use crate::settings::Settings;
 use crate::shared::{Role, Shared, State, lost};
 use bytes::Bytes;
 use eddy_types::{EddyError, ErrorCode};
@@ -63,23 +63,24 @@ pub(super) struct Waiting {
 pub(crate) struct ClientRole {
     pub(super) slots: FxHashMap<u64, Slot>,
     pub(super) next: u64,
-    permits: Arc<Semaphore>,
+    permits: Arc<Permits>,
     /// The other side takes no new streams, and why.
     pub(super) refused: Option<EddyError>,
-    pub(super) greeting: Vec<Waker>,
+    /// Closed once the other side said who it is, or will not.
+    pub(super) greeting: Arc<Semaphore>,
     /// When the driver looks for requests that are too late: one timer for all of them, because
     /// setting one for each costs more than the rest of the request.
     pub(super) alarm: Option<Instant>,
 }
 
 impl ClientRole {
-    pub(super) fn new(permits: Arc<Semaphore>) -> Self {
+    pub(super) fn new(permits: Arc<Permits>) -> Self {
         Self {
             slots: FxHashMap::default(),
             next: 1,
             permits,
             refused: None,
-            greeting: Vec::new(),
+            greeting: Arc::new(Semaphore::new(0)),
             alarm: None,
         }
     }
@@ -126,15 +127,12 @@ impl Role for ClientRole {
         }
     }
 
-    fn greeted(state: &mut State<Self>, events: &mut Vec<Waker>) {
-        let floor = Settings::FLOOR.max_streams as usize;
-        let most = state.hello.as_ref().map_or(0, |hello| hello.max_streams) as usize;
-        if most > floor {
-            state.role.permits.add_permits(most.min(1 << 20) - floor);
-        } else if most > 0 {
-            state.role.permits.forget_permits(floor - most);
+    fn greeted(state: &mut State<Self>, _: &mut Vec<Waker>) {
+        let most = state.hello.as_ref().map_or(0, |hello| hello.max_streams);
+        if most > 0 {
+            state.role.permits.set(most as usize);
         }
-        events.append(&mut state.role.greeting);
+        state.role.greeting.close();
     }
 
     fn goaway(state: &mut State<Self>, last: u64, reason: EddyError, events: &mut Vec<Waker>) {
@@ -177,7 +175,7 @@ impl Role for ClientRole {
             state.role.complete(stream, Err(failure), events);
         }
         state.role.permits.close();
-        events.append(&mut state.role.greeting);
+        state.role.greeting.close();
     }
 
     fn alarm(&self) -> Option<Instant> {
@@ -209,6 +207,11 @@ impl Role for ClientRole {
     fn awaits_one(&self) -> bool {
         let waits = |slot: &Slot| matches!(slot, Slot::Waiting(..));
         self.slots.len() == 1 && self.slots.values().all(waits)
+    }
+
+    fn may_begin(_: &State<Self>, _: u64) -> bool {
+        // Requests begin with their stream.
+        false
     }
 
     fn is_idle(&self) -> bool {

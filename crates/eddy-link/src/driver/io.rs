@@ -24,6 +24,8 @@ pub(super) enum Io {
 
 impl<R: Role> Driver<R> {
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // A frame has room from its header on, so that it is read at once: the one length that is
+        // believed before the bytes came. The decoder refused it when it is beyond the limit.
         let missing = self.decoder.missing(&self.buffer).unwrap_or(HEADER_BYTES);
         let wanted = missing.max(self.read_bytes);
         if self.buffer.capacity() - self.buffer.len() < missing.max(wanted / 2) {

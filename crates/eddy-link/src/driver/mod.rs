@@ -29,7 +29,8 @@ use tokio::time::{Instant, Sleep};
 const READ_BYTES: usize = 8 << 10;
 /// Largest size of the read buffer, but for a frame that is larger.
 const MAX_READ_BYTES: usize = 64 << 10;
-/// How long a side that ended the connection still takes bytes, so that its last word arrives.
+/// How long a side that ended the connection because of an error still takes bytes, so that its last
+/// word arrives.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Where a connection stands.
@@ -147,7 +148,8 @@ impl<R: Role> Driver<R> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if self.shared.state.lock().ended.is_some() {
+            let state = self.shared.state.lock();
+            if state.ended.is_some() || state.broken.is_some() {
                 return Poll::Ready(());
             }
         }
@@ -223,7 +225,8 @@ impl<R: Role> Driver<R> {
             }
             Kind::Window => {
                 let window: Window = head(&frame)?;
-                state.out.window(frame.stream, window.credit)?;
+                let open = R::may_begin(state, frame.stream);
+                state.out.window(frame.stream, window.credit, open)?;
             }
             Kind::Ping => {
                 let ping: Ping = head(&frame)?;
@@ -263,14 +266,25 @@ impl<R: Role> Driver<R> {
         if state.draining && state.is_idle() {
             state.end(stopping(), &mut self.events);
         }
-        let over = state.ended.is_some();
+        let linger = state.ended.as_ref().map(|error| self.linger(error));
         drop(state);
         for event in self.events.drain(..) {
             R::act(&shared, event);
         }
-        if over && self.phase == Phase::Open {
+        if let Some(linger) = linger
+            && self.phase == Phase::Open
+        {
             self.phase = Phase::Closing;
-            self.timer.set(tokio::time::sleep(LINGER));
+            self.timer.set(tokio::time::sleep(linger));
+        }
+    }
+
+    /// How long to wait for the other side to close. Closing before it does would discard what is
+    /// on its way to it, as soon as it says one word more: after an orderly end those are answers.
+    fn linger(&self, error: &EddyError) -> Duration {
+        match error.code {
+            ErrorCode::ShuttingDown => self.shared.config.keepalive,
+            _ => LINGER,
         }
     }
 }

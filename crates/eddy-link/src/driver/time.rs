@@ -72,7 +72,10 @@ impl<R: Role> Driver<R> {
             self.read_bytes = READ_BYTES;
             state.out.shrink();
         }
-        for stream in state.receiving.stalled() {
+        let late = state
+            .receiving
+            .stalled(Instant::now(), shared.config.body_timeout);
+        for stream in late {
             R::stalled(&mut state, stream, &mut self.events);
         }
         shared.flush(state);

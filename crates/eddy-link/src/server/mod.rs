@@ -3,17 +3,19 @@
 
 mod responder;
 mod role;
+mod room;
 
 use crate::driver::Driver;
 use crate::frame::flags;
 use crate::request::{InvocationId, MAX_RESPONSE_BYTES, Request, error_body};
-use crate::settings::Config;
-use crate::shared::Shared;
+use crate::settings::{Config, hard_limit};
+use crate::shared::{Shared, lost};
 use crate::transport::Transport;
 use bytes::Bytes;
 use eddy_types::{EddyError, ErrorCode};
 pub use responder::{Awaited, Responder};
 use role::{OnCancel, ServerRole, respond, too_large};
+pub use room::Room;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -30,6 +32,17 @@ pub trait Handler: Send + Sync + 'static {
     /// block. It finishes `responder` at once, or keeps it and finishes it later from anywhere.
     /// A panic is answered with `internal`.
     fn handle(&self, request: Request, responder: Responder);
+
+    /// Sets room aside for the body of one request, until its answer is given or it is clear that
+    /// it never begins. Without room the request is refused with `overloaded`, as one that did not
+    /// start. Asked for bodies over 16 KiB before they are taken, and with `bytes` of head and body
+    /// together for every request that does not come in one frame, until it is whole: so this
+    /// bounds what all connections hold of requests that are on their way. It must not block, nor
+    /// use a responder. There is room for everything when this is not said.
+    fn reserve(&self, bytes: usize) -> Option<Room> {
+        let _ = bytes;
+        Some(Room::new(()))
+    }
 
     /// Called around the whole requests that came with one read: `run` handles them, one after the
     /// other. What is answered within goes out together, after this returns.
@@ -48,7 +61,7 @@ pub fn serve<H: Handler>(
     handler: Arc<H>,
     config: &Config,
 ) -> (Serving, Drain) {
-    let role = ServerRole::new(config);
+    let role = ServerRole::new(config, handler.clone());
     let driver = Driver::new(transport.into(), role, handler, config.clone());
     let drain = Drain {
         shared: driver.shared().clone(),
@@ -100,14 +113,40 @@ impl fmt::Debug for Drain {
     }
 }
 
+/// An answer as it goes out.
+struct Answer {
+    flag: u8,
+    invocation: Option<InvocationId>,
+    body: Bytes,
+}
+
+impl Answer {
+    fn new(invocation: Option<InvocationId>, result: Result<Bytes, EddyError>) -> Self {
+        let (flag, body) = match result {
+            Ok(body) if body.len() <= MAX_RESPONSE_BYTES => (0, body),
+            Ok(body) => (flags::ERROR, error_body(&too_large("result", body.len()))),
+            Err(error) => (flags::ERROR, error_body(&error)),
+        };
+        Self {
+            flag,
+            invocation,
+            body,
+        }
+    }
+
+    /// Nothing was begun.
+    fn refusal(error: &EddyError) -> Self {
+        Self {
+            flag: flags::ERROR | flags::NOT_STARTED,
+            invocation: None,
+            body: error_body(error),
+        }
+    }
+}
+
 /// What a [`Responder`] and a [`Drain`] need of their connection, whatever its handler.
 trait Connection: Send + Sync {
-    fn finish(
-        &self,
-        stream: u64,
-        invocation: Option<InvocationId>,
-        result: Result<Bytes, EddyError>,
-    );
+    fn finish(&self, stream: u64, answer: Answer);
     fn on_cancel(&self, stream: u64, call: OnCancel) -> Option<OnCancel>;
     fn is_cancelled(&self, stream: u64) -> bool;
     fn drain(&self);
@@ -115,24 +154,22 @@ trait Connection: Send + Sync {
 }
 
 impl<H: Handler> Connection for Shared<ServerRole<H>> {
-    fn finish(
-        &self,
-        stream: u64,
-        invocation: Option<InvocationId>,
-        result: Result<Bytes, EddyError>,
-    ) {
-        let (flag, body) = match result {
-            Ok(body) if body.len() <= MAX_RESPONSE_BYTES => (0, body),
-            Ok(body) => (flags::ERROR, error_body(&too_large("result", body.len()))),
-            Err(error) => (flags::ERROR, error_body(&error)),
-        };
+    fn finish(&self, stream: u64, answer: Answer) {
         // What its user gave it is dropped after the lock was released.
         let calls;
         let mut state = self.state.lock();
         state.role.live -= 1;
         calls = state.role.streams.remove(&stream);
-        if calls.is_some() {
-            respond(&mut state, stream, flag, invocation, body);
+        if calls.is_some() && state.broken.is_none() {
+            respond(&mut state, stream, answer);
+        }
+        if state.out.buffered() > hard_limit(&self.config) {
+            // It may never send another frame at which this would be noticed.
+            state.out.clear();
+            state.broken = Some(lost("it does not read the answers it asks for"));
+            drop(state);
+            self.driver.wake();
+            return;
         }
         if state.role.live >= CROWD && !state.corked {
             // Others are likely to answer in this moment too: one write for all of them.

@@ -1,9 +1,8 @@
 //! The handle by which a handler answers one request.
 
-use super::Connection;
 use super::role::OnCancel;
+use super::{Answer, Connection, Room};
 use crate::request::{InvocationId, Reply};
-use bytes::Bytes;
 use eddy_types::EddyError;
 use std::fmt;
 use std::future::Future;
@@ -14,14 +13,17 @@ pub struct Responder {
     connection: Option<Arc<dyn Connection>>,
     stream: u64,
     invocation: Option<InvocationId>,
+    /// What the request's body takes up.
+    room: Option<Room>,
 }
 
 impl Responder {
-    pub(super) fn new(connection: Arc<dyn Connection>, stream: u64) -> Self {
+    pub(super) fn new(connection: Arc<dyn Connection>, stream: u64, room: Option<Room>) -> Self {
         Self {
             connection: Some(connection),
             stream,
             invocation: None,
+            room,
         }
     }
 
@@ -37,7 +39,13 @@ impl Responder {
             Ok(reply) => (reply.invocation, Ok(reply.body)),
             Err(error) => (None, Err(error)),
         };
-        self.send(invocation, result);
+        self.send(Answer::new(invocation.or(self.invocation), result));
+    }
+
+    /// Answers that nothing was begun, and why: the client may send the request again as it is, and
+    /// does so by itself when the error is one that passes (`overloaded`, `shutting-down`).
+    pub fn refuse(mut self, error: &EddyError) {
+        self.send(Answer::refusal(error));
     }
 
     /// Whether nobody waits for the answer any more.
@@ -77,9 +85,11 @@ impl Responder {
         }
     }
 
-    fn send(&mut self, invocation: Option<InvocationId>, result: Result<Bytes, EddyError>) {
+    fn send(&mut self, answer: Answer) {
         if let Some(connection) = self.connection.take() {
-            connection.finish(self.stream, invocation.or(self.invocation), result);
+            // Before the answer, so that who reads it finds the room free.
+            self.room = None;
+            connection.finish(self.stream, answer);
         }
     }
 }
@@ -123,7 +133,8 @@ impl Drop for Responder {
     fn drop(&mut self) {
         if self.connection.is_some() {
             let detail = "the request was dropped without an answer";
-            self.send(None, Err(EddyError::internal(detail)));
+            let error = EddyError::internal(detail);
+            self.send(Answer::new(self.invocation, Err(error)));
         }
     }
 }

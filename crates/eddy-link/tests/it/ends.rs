@@ -1,11 +1,15 @@
 //! How requests and connections end: cancelled, too late, drained, lost.
 
+use crate::support::Raw;
 use crate::support::{echo, invoke, large, pair, raw_client, raw_server, serve, sockets};
-use eddy_link::frame::Kind;
-use eddy_link::message::{ErrorBody, Goaway};
+use eddy_link::frame::{Kind, flags};
+use eddy_link::message::{ErrorBody, Goaway, Ping, Window};
 use eddy_link::{Config, Fate, Reply, Transport};
 use eddy_types::{EddyError, ErrorCode};
+use socket2::SockRef;
 use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::sleep;
 
 #[tokio::test]
 async fn a_dropped_request_is_heard_by_its_handler() {
@@ -137,6 +141,47 @@ async fn drains_of_idle_connections_end_at_once() {
     raw.greet().await;
     served.drain.start();
     assert_eq!(raw.goaway().await.0.code, ErrorCode::ShuttingDown);
+    assert!(raw.next().await.is_none());
+    drop(raw);
+    served.task.await.expect("no panic").expect("in order");
+}
+
+/// Two ends of a connection of which one takes little at a time, and the other one may send much.
+async fn a_slow_reader() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = listener.local_addr().expect("bound");
+    let client = TcpSocket::new_v4().expect("a socket");
+    client.set_recv_buffer_size(8 << 10).expect("an option");
+    let (client, server) = tokio::join!(client.connect(address), listener.accept());
+    let (client, server) = (client.expect("connected"), server.expect("accepted").0);
+    let size = SockRef::from(&server).set_send_buffer_size(1 << 20);
+    size.expect("an option");
+    (client, server)
+}
+
+#[tokio::test]
+async fn a_drained_connection_waits_for_who_still_reads() {
+    let (client, server) = a_slow_reader().await;
+    let served = serve(server, &Config::default());
+    let mut raw = Raw::new(client);
+    raw.greet().await;
+    let window = Window { credit: 1 << 20 };
+    raw.request(1, "keep", b"").await;
+    let (_, responder) = served.probe.take().await;
+    raw.frame(Kind::Window.number(), 0, 0, &window, b"").await;
+    served.drain.start();
+    responder.finish(Ok(Reply {
+        invocation: None,
+        body: large(200_000),
+    }));
+    raw.next_of(Kind::Response).await;
+    raw.frame(Kind::Window.number(), 0, 1, &window, b"").await;
+    // The rest is on its way; what is said meanwhile must not cost it.
+    sleep(Duration::from_millis(1500)).await;
+    raw.frame(Kind::Ping.number(), 0, 0, &Ping { id: 1 }, b"")
+        .await;
+    sleep(Duration::from_millis(100)).await;
+    while !raw.next_of(Kind::Data).await.has(flags::END) {}
     assert!(raw.next().await.is_none());
     drop(raw);
     served.task.await.expect("no panic").expect("in order");

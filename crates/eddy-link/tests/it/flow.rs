@@ -2,11 +2,13 @@
 
 use crate::support::{echo, head, invoke, large, pair, raw_client};
 use eddy_link::frame::{Kind, flags};
-use eddy_link::message::{ResponseHead, Window};
+use eddy_link::message::{Ping, ResponseHead, Window};
 use eddy_link::{Config, Fate, Reply, Settings};
 use eddy_types::ErrorCode;
 use prost::Message as _;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::timeout;
 
 fn tiny() -> Config {
     Config {
@@ -66,6 +68,32 @@ async fn a_small_answer_does_not_wait_for_a_large_one() {
                 break;
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn credit_that_comes_before_the_answer_counts() {
+    let (mut raw, served) = raw_client(&Config::default()).await;
+    raw.greet().await;
+    raw.request(1, "keep", b"").await;
+    for stream in [0, 1] {
+        let window = Window { credit: 900_000 };
+        raw.frame(Kind::Window.number(), 0, stream, &window, b"")
+            .await;
+    }
+    let ping = Ping { id: 1 };
+    raw.frame(Kind::Ping.number(), 0, 0, &ping, b"").await;
+    raw.next_of(Kind::Pong).await;
+    let (_, responder) = served.probe.take().await;
+    responder.finish(Ok(Reply {
+        invocation: None,
+        body: large(900_000),
+    }));
+    let mut got = raw.next_of(Kind::Response).await.body.len();
+    while got < 900_000 {
+        let frame = timeout(Duration::from_secs(5), raw.next()).await;
+        let frame = frame.expect("all was granted");
+        got += frame.expect("open").body.len();
     }
 }
 

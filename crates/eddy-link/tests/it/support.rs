@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use eddy_link::frame::{Decoder, Frame, Header, Kind, flags};
 use eddy_link::message::{Hello, OperationKind, RequestHead};
 use eddy_link::{
-    Config, Drain, Failure, Handler, Link, Operation, Reply, Request, Responder, Transport,
+    Config, Drain, Failure, Handler, Link, Operation, Reply, Request, Responder, Room, Transport,
 };
 use eddy_link::{PREFACE, Settings};
 use eddy_types::{EddyError, ErrorCode, GuestFailure};
@@ -27,6 +27,8 @@ pub(crate) struct Probe {
     pub(crate) cancelled: Arc<tokio::sync::Semaphore>,
     /// One permit for each kept request.
     pub(crate) arrived: tokio::sync::Semaphore,
+    /// Room for bodies, in KiB.
+    pub(crate) room: Arc<tokio::sync::Semaphore>,
 }
 
 impl Probe {
@@ -36,6 +38,7 @@ impl Probe {
             handled: AtomicUsize::new(0),
             cancelled: Arc::new(tokio::sync::Semaphore::new(0)),
             arrived: tokio::sync::Semaphore::new(0),
+            room: Arc::new(tokio::sync::Semaphore::new(1 << 20)),
         })
     }
 
@@ -47,6 +50,12 @@ impl Probe {
 }
 
 impl Handler for Probe {
+    fn reserve(&self, bytes: usize) -> Option<Room> {
+        let units = u32::try_from(bytes.div_ceil(1024)).ok()?;
+        let permit = self.room.clone().try_acquire_many_owned(units);
+        permit.ok().map(Room::new)
+    }
+
     fn handle(&self, request: Request, responder: Responder) {
         self.handled.fetch_add(1, Ordering::Relaxed);
         let name = match &request.operation {
@@ -72,6 +81,7 @@ impl Handler for Probe {
                 invocation: None,
                 body: large(900_000),
             })),
+            "full" => responder.refuse(&EddyError::new(ErrorCode::Overloaded, "full")),
             "fail" => responder.finish(Err(full_error())),
             "drop" => drop(responder),
             "panic" => panic!("the handler panics on purpose"),
@@ -158,6 +168,8 @@ pub(crate) struct Raw {
 
 impl Raw {
     pub(crate) fn new(stream: TcpStream) -> Self {
+        // One small write after another must not wait for the other side's system.
+        stream.set_nodelay(true).expect("an option");
         let read = BytesMut::new();
         Self { stream, read }
     }
