@@ -7,6 +7,7 @@ use crate::durability::Applier;
 use crate::live::LiveAgents;
 use crate::recent::Recent;
 use crate::reply::Reply;
+use crate::runners::Runners;
 use crate::stats::Stats;
 use crate::tasks::Tasks;
 use crate::{functions, runs};
@@ -69,6 +70,7 @@ pub(crate) struct Inner {
     pub(crate) recent: Recent,
     pub(crate) stats: Stats,
     pub(crate) tasks: Tasks,
+    pub(crate) runners: Runners,
     /// How many spare instances there are.
     pub(crate) spares: Arc<AtomicUsize>,
     /// Used instances that wait to be dropped.

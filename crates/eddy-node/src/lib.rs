@@ -35,6 +35,7 @@ mod process;
 mod recent;
 mod reply;
 mod requests;
+mod runners;
 mod runs;
 mod snapshot;
 mod spares;

@@ -8,6 +8,7 @@ use crate::durability::{self, Applier, Events};
 use crate::facade::NodeConfig;
 use crate::inner::{Inner, Shard};
 use crate::recent::Recent;
+use crate::runners::Runners;
 use crate::stats::Stats;
 use crate::tasks::{self, Tasks};
 use eddy_core::ShardCore;
@@ -85,6 +86,7 @@ pub(crate) fn open(
         recent: Recent::default(),
         stats: Stats::default(),
         tasks,
+        runners: Runners::default(),
         spares: Arc::default(),
         retired: Arc::default(),
         busy: AtomicUsize::new(0),

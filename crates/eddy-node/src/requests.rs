@@ -7,8 +7,8 @@ use crate::inner::Inner;
 use crate::load::{Load, UnderWay};
 use crate::node::Node;
 use crate::reply::{Reply, lost};
-use crate::runs;
 use crate::turns::limit_of;
+use crate::{runners, runs};
 use bytes::Bytes;
 use eddy_core::{
     CallChain, DedupeKey, DedupeScope, FunctionStart, Message, MessageId, Operation, Origin,
@@ -140,7 +140,9 @@ impl Node {
     /// Runs work on a request here and now as far as it goes; what does not end at once goes on as
     /// a task, which a stop waits for. All of it does when this thread is late already.
     pub fn run(&self, mut work: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        if !runs::may_begin() || runs::first_slice(work.as_mut()).is_pending() {
+        if !runs::may_begin() {
+            runners::work(&self.inner, work);
+        } else if runs::first_slice(work.as_mut()).is_pending() {
             self.inner.tasks.spawn(work);
         }
     }

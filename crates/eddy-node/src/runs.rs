@@ -6,7 +6,7 @@
 
 use crate::clock;
 use crate::inner::Inner;
-use crate::turns;
+use crate::{runners, turns};
 use eddy_core::TurnStart;
 use eddy_journal::Urgency;
 use eddy_types::EddyError;
@@ -85,6 +85,11 @@ pub(crate) fn urgency() -> Urgency {
     })
 }
 
+/// Whether a guest is on this thread's stack.
+pub(crate) fn is_nested() -> bool {
+    HERE.with(|here| here.nested.get() > 0)
+}
+
 thread_local! {
     static HERE: Here = const {
         Here {
@@ -114,18 +119,18 @@ struct Here {
 pub(crate) fn run(inner: &Arc<Inner>, start: TurnStart) {
     let start = match HERE.with(|here| here.queue_up(inner, start)) {
         Place::Queued => return,
-        Place::Elsewhere(start) => return turns::spawn(inner, start),
+        Place::Elsewhere(start) => return runners::turn(inner, start),
         Place::Here(start) => start,
     };
     // The journal's thread and others that no task runs on must not be held up.
     if tokio::task::try_id().is_none() {
-        return turns::spawn(inner, start);
+        return runners::turn(inner, start);
     }
     let _running = Running::begin();
     to_the_end(inner, start);
     while let Some((inner, start)) = HERE.with(|here| here.queue.borrow_mut().pop_front()) {
         if HERE.with(Here::is_late) {
-            turns::spawn(&inner, start);
+            runners::turn(&inner, start);
         } else {
             to_the_end(&inner, start);
         }

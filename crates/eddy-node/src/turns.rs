@@ -46,12 +46,6 @@ struct Worked {
 
 type Work = Pin<Box<dyn Future<Output = Worked> + Send>>;
 
-/// Runs a turn on a task of its own.
-pub(crate) fn spawn(inner: &Arc<Inner>, start: TurnStart) {
-    let node = inner.clone();
-    inner.tasks.spawn(async move { run(&node, start) });
-}
-
 /// Runs a turn on this thread. One that waits, or computes for longer than a tick, goes on as a task.
 pub(crate) fn run(inner: &Arc<Inner>, start: TurnStart) {
     let (id, agent) = (start.turn, start.agent.clone());

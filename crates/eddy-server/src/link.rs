@@ -4,10 +4,10 @@
 use crate::body::check_json;
 use crate::metrics::HttpStats;
 use crate::options::is_traceparent;
-use crate::state::AppState;
+use crate::state::{AppState, BODY_UNIT};
 use bytes::Bytes;
 use eddy_core::MessageId;
-use eddy_link::{Handler, Operation, Request, Responder};
+use eddy_link::{Handler, Operation, Request, Responder, Room};
 use eddy_node::{CallOptions, Reply};
 use eddy_types::limits::MAX_IN_FLIGHT;
 use eddy_types::{AgentId, EddyError, ErrorCode, FunctionId, Key, MethodName, Name, TenantId};
@@ -54,6 +54,12 @@ impl Handler for LinkHandler {
         self.state.node.gather(requests == 1, run);
     }
 
+    fn reserve(&self, bytes: usize) -> Option<Room> {
+        let units = u32::try_from(bytes.div_ceil(BODY_UNIT)).ok()?;
+        let held = self.state.bodies.clone().try_acquire_many_owned(units);
+        held.ok().map(Room::new)
+    }
+
     fn handle(&self, request: Request, responder: Responder) {
         let room = self.in_flight.clone().try_acquire_owned();
         let checked = room
@@ -61,7 +67,7 @@ impl Handler for LinkHandler {
             .and_then(|room| Ok((room, argument(request.body)?, self.tenant(request.tenant)?)));
         let (room, argument, tenant) = match checked {
             Ok(checked) => checked,
-            Err(error) => return refuse(&self.stats, responder, error),
+            Err(error) => return refuse(&self.stats, responder, &error),
         };
         let options = CallOptions {
             idempotency_key: request.idempotency_key,
@@ -150,10 +156,10 @@ impl LinkHandler {
         let node = self.state.node.clone();
         let work = async move {
             let accepted = node.invoke_async(function, argument, options).await;
-            admitted.finish(accepted.map(|invocation| Reply {
-                invocation,
-                outcome: Ok(Bytes::from_static(b"null")),
-            }));
+            match accepted {
+                Ok(id) => admitted.reply(Some(id), Ok(Bytes::from_static(b"null"))),
+                Err(error) => admitted.reply(None, Err(error)),
+            }
         };
         self.state.node.run(Box::pin(work));
     }
@@ -185,7 +191,8 @@ impl Admitted {
     fn finish(self, answer: Result<Reply, EddyError>) {
         match answer {
             Ok(reply) => self.reply(Some(reply.invocation), reply.outcome),
-            Err(error) => self.reply(None, Err(error)),
+            // The node answers so only before it begins.
+            Err(error) => refuse(&self.counted.0, self.responder, &error),
         }
     }
 
@@ -208,9 +215,10 @@ impl HttpStats {
     }
 }
 
-fn refuse(stats: &HttpStats, responder: Responder, error: EddyError) {
+/// Answers a request of which nothing was begun.
+fn refuse(stats: &HttpStats, responder: Responder, error: &EddyError) {
     stats.link_answered(false);
-    responder.finish(Err(error));
+    responder.refuse(error);
 }
 
 /// There is no room for one more request, over HTTP or a link.
