@@ -8,10 +8,10 @@ export const tsCounter = agent({
     ctx.state.set("n", n);
     return { n };
   },
-  // Computes for about two milliseconds before it commits, as handlers with some logic do.
+  // Computes for about five milliseconds before it commits, as handlers with some logic do.
   work(ctx) {
     let x = 1;
-    for (let i = 0; i < 8_000; i++) x = (x * 48271) % 2147483647;
+    for (let i = 0; i < 20_000; i++) x = (x * 48271) % 2147483647;
     ctx.state.set("x", x);
     return { x };
   },

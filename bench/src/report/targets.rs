@@ -246,7 +246,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target {
         number: 12,
         suite: Suite::Overload,
-        text: "4x the peak of turns that compute for 2 ms offered: goodput >= 90 % of the peak, p99 of what is accepted within its deadline of 1 s, the rest refused at once (p99 <= 100 ms), memory flat",
+        text: "4x the peak of turns that compute for 5 ms offered: goodput >= 90 % of the peak, p99 of what is accepted within its deadline of 1 s, the rest refused at once (p99 <= 100 ms), memory flat",
         checks: &[
             ratio("overload.accepted", Rate, "overload.peak", AtLeast(0.9)),
             figure("overload.accepted", P99, AtMost(1e6)),

@@ -1,6 +1,6 @@
 //! Four times as much as the node can do, offered without waiting for answers. Once in a run. The
 //! client shares the processors with the node, so the turns that are held to targets compute for about
-//! two milliseconds: beside those the client is small. The same with turns that only add one is shown as
+//! five milliseconds: beside those the client is small. The same with turns that only add one is shown as
 //! well; there most of the machine is busy with offering and refusing.
 
 use crate::bench::Bench;
@@ -53,7 +53,7 @@ const KINDS: [Kind; 2] = [
             failed: "overload.failed",
             memory: "overload.memory",
         },
-        what: "durable turn that computes for 2 ms, TypeScript",
+        what: "durable turn that computes for 5 ms, TypeScript",
         agent: "tsCounter",
         method: "work",
         callers: 128,

@@ -6,6 +6,7 @@ use crate::clock;
 use crate::effects::{Caller, answer};
 use crate::host::{FunctionHost, TurnShared};
 use crate::inner::Inner;
+use crate::load::Running;
 use crate::recent::Ran;
 use crate::reply::{Reply, lost};
 use crate::runs;
@@ -271,6 +272,7 @@ async fn run_admitted(
         }
         None => admission.enter(&start.function).await?,
     };
+    let _running = app.function_load(&start.function.name).map(Running::begin);
     Ok(run_instance(inner, &app, spec, loaded, start, durable).await)
 }
 

@@ -1,8 +1,9 @@
 //! How busy a target is, and whether one more request could be answered in time. By Little's law: so
-//! many requests under way, over so many answers a second, is how long the next one takes. A request
-//! that would take longer than a quarter of the time it has is refused at once, when refusing is cheap:
-//! late answers help nobody, and the work for them makes all others late, too. A quarter, because some
-//! take several times as long as most.
+//! many requests that wait, over so many answers a second, is how long the next one waits. A request
+//! that would wait for longer than a quarter of the time it has is refused at once, when refusing is
+//! cheap: late answers help nobody, and the work for them makes all others late, too. A quarter, because
+//! some wait several times as long as most. Requests whose turn runs do not wait, so handlers that are
+//! slow because others are (a `fetch`) are no crowd.
 //!
 //! Each agent type and each function is looked at by itself: a slow one says nothing of a quick one.
 //! What has no deadline is never refused here.
@@ -12,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Fewer requests under way are no crowd.
+/// Fewer requests that wait are no crowd.
 const CROWD: usize = 64;
-/// A request may take one part in so many of the time it has.
+/// A request may wait for one part in so many of the time it has.
 const PATIENCE: u32 = 4;
 /// How long answers are counted before their rate is taken, in milliseconds.
 const WINDOW: u64 = 100;
@@ -27,6 +28,8 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 #[derive(Default)]
 pub(crate) struct Load {
     under_way: AtomicUsize,
+    /// Turns and runs, whoever asked for them.
+    running: AtomicUsize,
     /// Answers since the window began.
     answered: AtomicU64,
     /// Milliseconds of a [`Timestamp`].
@@ -45,43 +48,64 @@ impl Drop for UnderWay {
     }
 }
 
+/// A turn or a run of a function, until dropped.
+pub(crate) struct Running(Arc<Load>);
+
+impl Running {
+    pub(crate) fn begin(load: &Arc<Load>) -> Self {
+        load.running.fetch_add(1, Relaxed);
+        Self(load.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Relaxed);
+    }
+}
+
 impl Load {
     /// Lets a request in.
     ///
     /// # Errors
-    /// `overloaded` when it would take longer than a quarter of the time until its deadline.
+    /// `overloaded` when it would wait for longer than a quarter of the time until its deadline.
     pub(crate) fn admit(
         self: &Arc<Self>,
         target: &str,
         now: Timestamp,
         deadline: Option<Timestamp>,
     ) -> Result<UnderWay, EddyError> {
-        let before = self.under_way.load(Relaxed);
-        if before >= CROWD {
+        let waiting = self.waiting();
+        if waiting >= CROWD {
             self.look(now.0);
             if let Some(deadline) = deadline {
-                self.in_time(target, before, deadline.since(now))?;
+                self.in_time(target, waiting, deadline.since(now))?;
             }
         }
         self.under_way.fetch_add(1, Relaxed);
         Ok(UnderWay(self.clone()))
     }
 
-    fn in_time(&self, target: &str, before: usize, has: Duration) -> Result<(), EddyError> {
-        let takes = self.takes(before).unwrap_or_default();
-        if takes <= has / PATIENCE {
+    fn waiting(&self) -> usize {
+        let under_way = self.under_way.load(Relaxed);
+        under_way.saturating_sub(self.running.load(Relaxed))
+    }
+
+    fn in_time(&self, target: &str, waiting: usize, has: Duration) -> Result<(), EddyError> {
+        let wait = self.wait_behind(waiting).unwrap_or_default();
+        if wait <= has / PATIENCE {
             return Ok(());
         }
         Err(EddyError::new(
             ErrorCode::Overloaded,
             format!(
-                "an answer of {target} takes about {} ms now, and this request has {} ms",
-                takes.as_millis(),
+                "requests to {target} wait for about {} ms now, and this one has {} ms in all",
+                wait.as_millis(),
                 has.as_millis()
             ),
         )
         .hint("Try again later, or give it more time.")
-        .retry_after(takes.clamp(RETRY.0, RETRY.1)))
+        .retry_after(wait.clamp(RETRY.0, RETRY.1)))
     }
 
     /// Takes the rate at the end of a window.
@@ -105,10 +129,10 @@ impl Load {
         self.rate.store(known, Relaxed);
     }
 
-    /// How long a request takes behind so many.
-    fn takes(&self, before: usize) -> Option<Duration> {
+    /// How long a request waits behind so many.
+    fn wait_behind(&self, waiting: usize) -> Option<Duration> {
         let rate = self.rate.load(Relaxed);
-        (rate > 0).then(|| Duration::from_millis(before as u64 * 1000 / rate))
+        (rate > 0).then(|| Duration::from_millis(waiting as u64 * 1000 / rate))
     }
 }
 
@@ -139,7 +163,7 @@ mod tests {
         assert!(ask(2 * SECOND).is_ok());
         let error = ask(SECOND).map(drop).expect_err("too late");
         assert_eq!(error.code, ErrorCode::Overloaded);
-        assert!(error.detail.contains("has 1000 ms"), "{error:?}");
+        assert!(error.detail.contains("has 1000 ms in all"), "{error:?}");
         assert!(error.retry_after.is_some());
         assert!(load.admit("x", now, None).is_ok(), "without a deadline");
     }
@@ -152,6 +176,16 @@ mod tests {
     }
 
     #[test]
+    fn handlers_that_run_for_long_are_no_crowd() {
+        let (load, _all, now) = steady(400);
+        let running: Vec<_> = (0..400).map(|_| Running::begin(&load)).collect();
+        let ask = || load.admit("x", now, Some(now.plus(SECOND)));
+        assert!(ask().is_ok());
+        drop(running);
+        assert!(ask().is_err());
+    }
+
+    #[test]
     fn refusing_does_not_count_as_answering() {
         let (load, _all, mut now) = steady(1000);
         for _ in 0..20 {
@@ -160,7 +194,7 @@ mod tests {
                 assert!(load.admit("x", now, Some(now.plus(SECOND))).is_err());
             }
         }
-        assert!(load.takes(1000) > Some(SECOND), "nothing is answered");
+        assert!(load.wait_behind(1000) > Some(SECOND), "nothing is answered");
     }
 
     #[test]

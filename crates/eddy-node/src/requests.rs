@@ -349,3 +349,19 @@ fn checked_key(key: Option<String>) -> Result<Option<String>, EddyError> {
     }
     Ok(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_such_that_http_can_carry_them() {
+        let key = |text: &str| checked_key(Some(text.to_owned()));
+        assert_eq!(key("order 17"), Ok(Some("order 17".to_owned())));
+        assert_eq!(checked_key(None), Ok(None));
+        for bad in ["", " a", "a ", "a\n", "a\0b", "é", &"x".repeat(256)] {
+            let error = key(bad).expect_err(bad);
+            assert_eq!(error.code, ErrorCode::InvalidArgument);
+        }
+    }
+}

@@ -5,6 +5,7 @@ use crate::catalog::{App, Loaded, unknown_method};
 use crate::clock;
 use crate::host::{AgentHost, TurnShared};
 use crate::inner::Inner;
+use crate::load::Running;
 use crate::recent::{Ran, TurnRecord};
 use crate::runs;
 use crate::spares;
@@ -34,6 +35,7 @@ struct Turn {
     loaded: Arc<Loaded>,
     shared: Arc<TurnShared>,
     cancel: CancelToken,
+    _running: Option<Running>,
 }
 
 /// How the guest's part of a turn ended.
@@ -103,6 +105,7 @@ fn prepare(inner: &Arc<Inner>, start: TurnStart) -> Result<(Turn, Work), EddyErr
         loaded: loaded.clone(),
         shared: Arc::default(),
         cancel: CancelToken::new(),
+        _running: app.agent_load(start.agent.agent_type()).map(Running::begin),
         app: app.clone(),
     };
     let memory = spec.memory;

@@ -132,7 +132,7 @@ impl App {
         Ok(self.client.get_or_init(|| client))
     }
 
-    pub(super) fn agent_load(&self, agent_type: &Name) -> Option<&Arc<Load>> {
+    pub(crate) fn agent_load(&self, agent_type: &Name) -> Option<&Arc<Load>> {
         self.agent_loads.get(agent_type)
     }
 
