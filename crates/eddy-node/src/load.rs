@@ -8,15 +8,12 @@
 //! Each agent type and each function is looked at by itself: a slow one says nothing of a quick one.
 //! What has no deadline is never refused here.
 
+use eddy_types::limits::{ADMISSION_CROWD, ADMISSION_SHARE};
 use eddy_types::{EddyError, ErrorCode, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Fewer requests that wait are no crowd.
-const CROWD: usize = 64;
-/// A request may wait for one part in so many of the time it has.
-const PATIENCE: u32 = 4;
 /// How long answers are counted before their rate is taken, in milliseconds.
 const WINDOW: u64 = 100;
 /// After so many milliseconds without a look, what was counted says nothing any more.
@@ -76,7 +73,7 @@ impl Load {
         deadline: Option<Timestamp>,
     ) -> Result<UnderWay, EddyError> {
         let waiting = self.waiting();
-        if waiting >= CROWD {
+        if waiting >= ADMISSION_CROWD {
             self.look(now.0);
             if let Some(deadline) = deadline {
                 self.in_time(target, waiting, deadline.since(now))?;
@@ -93,7 +90,7 @@ impl Load {
 
     fn in_time(&self, target: &str, waiting: usize, has: Duration) -> Result<(), EddyError> {
         let wait = self.wait_behind(waiting).unwrap_or_default();
-        if wait <= has / PATIENCE {
+        if wait <= has / ADMISSION_SHARE {
             return Ok(());
         }
         Err(EddyError::new(
@@ -170,7 +167,7 @@ mod tests {
 
     #[test]
     fn few_are_no_crowd() {
-        let (load, _all, now) = steady(CROWD - 2);
+        let (load, _all, now) = steady(ADMISSION_CROWD - 2);
         let soon = now.plus(Duration::from_millis(1));
         assert!(load.admit("x", now, Some(soon)).is_ok());
     }

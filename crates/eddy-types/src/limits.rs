@@ -86,6 +86,10 @@ pub const MAX_CONNECTIONS: usize = 8192;
 pub const MAX_LINKS: usize = MAX_CONNECTIONS / 2;
 /// Requests the server handles at once; beyond it `overloaded`.
 pub const MAX_IN_FLIGHT: usize = 16_384;
+/// Fewer requests than this that wait for an agent type or a function are no crowd: they are let in.
+pub const ADMISSION_CROWD: usize = 64;
+/// In a crowd, a request may wait for one part in so many of the time it has; else `overloaded`.
+pub const ADMISSION_SHARE: u32 = 4;
 /// Bytes of large request bodies the server holds at once; beyond it `overloaded`.
 pub const MAX_BODY_BYTES_IN_FLIGHT: usize = 256 << 20;
 /// Deploys that may be read or compiled at once; further ones wait.
