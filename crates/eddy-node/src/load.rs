@@ -6,7 +6,9 @@
 //! slow because others are (a `fetch`) are no crowd.
 //!
 //! Each agent type and each function is looked at by itself: a slow one says nothing of a quick one.
-//! What has no deadline is never refused here.
+//! Nothing is refused here while processors have time: then requests wait for one another at a single
+//! agent, which has its own limit, and others of its type are free. What has no deadline is never
+//! refused here either.
 
 use eddy_types::limits::{ADMISSION_CROWD, ADMISSION_SHARE};
 use eddy_types::{EddyError, ErrorCode, Timestamp};
@@ -71,11 +73,14 @@ impl Load {
         target: &str,
         now: Timestamp,
         deadline: Option<Timestamp>,
+        saturated: impl FnOnce() -> bool,
     ) -> Result<UnderWay, EddyError> {
         let waiting = self.waiting();
         if waiting >= ADMISSION_CROWD {
             self.look(now.0);
-            if let Some(deadline) = deadline {
+            if let Some(deadline) = deadline
+                && saturated()
+            {
                 self.in_time(target, waiting, deadline.since(now))?;
             }
         }
@@ -143,7 +148,7 @@ mod tests {
     fn steady(waiting: usize) -> (Arc<Load>, Vec<UnderWay>, Timestamp) {
         let load = Arc::<Load>::default();
         let mut now = Timestamp(1_000_000);
-        let enter = |now| load.admit("x", now, None).expect("no deadline");
+        let enter = |now| load.admit("x", now, None, || true).expect("no deadline");
         let all: Vec<_> = (0..waiting).map(|_| enter(now)).collect();
         for _ in 0..20 {
             now = now.plus(Duration::from_millis(WINDOW));
@@ -156,27 +161,29 @@ mod tests {
     fn who_would_be_answered_too_late_is_refused() {
         let (load, _all, now) = steady(400);
         // 400 under way at 1000 a second: 400 ms.
-        let ask = |has: Duration| load.admit("x", now, Some(now.plus(has)));
+        let ask = |has: Duration| load.admit("x", now, Some(now.plus(has)), || true);
         assert!(ask(2 * SECOND).is_ok());
         let error = ask(SECOND).map(drop).expect_err("too late");
         assert_eq!(error.code, ErrorCode::Overloaded);
         assert!(error.detail.contains("has 1000 ms in all"), "{error:?}");
         assert!(error.retry_after.is_some());
-        assert!(load.admit("x", now, None).is_ok(), "without a deadline");
+        assert!(load.admit("x", now, None, || true).is_ok(), "no deadline");
+        let idle = load.admit("x", now, Some(now.plus(SECOND)), || false);
+        assert!(idle.is_ok(), "processors have time");
     }
 
     #[test]
     fn few_are_no_crowd() {
         let (load, _all, now) = steady(ADMISSION_CROWD - 2);
         let soon = now.plus(Duration::from_millis(1));
-        assert!(load.admit("x", now, Some(soon)).is_ok());
+        assert!(load.admit("x", now, Some(soon), || true).is_ok());
     }
 
     #[test]
     fn handlers_that_run_for_long_are_no_crowd() {
         let (load, _all, now) = steady(400);
         let running: Vec<_> = (0..400).map(|_| Running::begin(&load)).collect();
-        let ask = || load.admit("x", now, Some(now.plus(SECOND)));
+        let ask = || load.admit("x", now, Some(now.plus(SECOND)), || true);
         assert!(ask().is_ok());
         drop(running);
         assert!(ask().is_err());
@@ -188,7 +195,8 @@ mod tests {
         for _ in 0..20 {
             now = now.plus(Duration::from_millis(WINDOW));
             for _ in 0..1000 {
-                assert!(load.admit("x", now, Some(now.plus(SECOND))).is_err());
+                let asked = load.admit("x", now, Some(now.plus(SECOND)), || true);
+                assert!(asked.is_err());
             }
         }
         assert!(load.wait_behind(1000) > Some(SECOND), "nothing is answered");
@@ -198,6 +206,7 @@ mod tests {
     fn what_was_long_ago_says_nothing() {
         let (load, _all, now) = steady(1000);
         let later = now.plus(SECOND * 60);
-        assert!(load.admit("x", later, Some(later.plus(SECOND))).is_ok());
+        let asked = load.admit("x", later, Some(later.plus(SECOND)), || true);
+        assert!(asked.is_ok());
     }
 }

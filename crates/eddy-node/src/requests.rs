@@ -198,7 +198,9 @@ impl Node {
         let limit = limit.unwrap_or(TimeoutSpec::None);
         let deadline = deadline_of(options.timeout, limit, now);
         let load = app.function_load(&function.name);
-        let under_way = load.map(|load| load.admit(function.name.as_str(), now, deadline));
+        let name = function.name.as_str();
+        let saturated = || inner.runners.are_saturated();
+        let under_way = load.map(|load| load.admit(name, now, deadline, saturated));
         let _under_way = under_way.transpose()?;
         let chain = CallChain::root(now);
         let (id, outcome) = match checked_key(options.idempotency_key)? {
@@ -270,7 +272,8 @@ fn admit(
     };
     let deadline = deadline_of(options.timeout, limit, now);
     let target = agent.agent_type().as_str();
-    let under_way = load.map(|load| load.admit(target, now, deadline));
+    let saturated = || inner.runners.are_saturated();
+    let under_way = load.map(|load| load.admit(target, now, deadline, saturated));
     Ok(Admitted {
         id,
         key,

@@ -5,6 +5,7 @@
 use crate::inner::Inner;
 use crate::{runs, turns};
 use eddy_core::TurnStart;
+use eddy_types::limits::ADMISSION_LINE;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -16,6 +17,13 @@ const RUNNERS: usize = 4;
 
 /// Work on a request, other than a turn.
 pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Runners {
+    /// Whether so much waits that processors have no time for more.
+    pub(crate) fn are_saturated(&self) -> bool {
+        self.0.lock().jobs.len() >= ADMISSION_LINE
+    }
+}
 
 enum Job {
     Turn(TurnStart),

@@ -88,6 +88,8 @@ pub const MAX_LINKS: usize = MAX_CONNECTIONS / 2;
 pub const MAX_IN_FLIGHT: usize = 16_384;
 /// Fewer requests than this that wait for an agent type or a function are no crowd: they are let in.
 pub const ADMISSION_CROWD: usize = 64;
+/// So many turns in line for a processor mean that there is no time for more: admission begins.
+pub const ADMISSION_LINE: usize = 16;
 /// In a crowd, a request may wait for one part in so many of the time it has; else `overloaded`.
 pub const ADMISSION_SHARE: u32 = 4;
 /// Bytes of large request bodies the server holds at once; beyond it `overloaded`.
