@@ -142,7 +142,11 @@ fn shrink(mut room: OwnedSemaphorePermit, bytes: usize) -> OwnedSemaphorePermit 
     room
 }
 
-fn reserve(bodies: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, EddyError> {
+/// A share of the room for bodies, over HTTP and links together.
+pub(crate) fn reserve(
+    bodies: &Arc<Semaphore>,
+    bytes: usize,
+) -> Result<OwnedSemaphorePermit, EddyError> {
     let units = u32::try_from(bytes.div_ceil(BODY_UNIT)).unwrap_or(u32::MAX);
     bodies.clone().try_acquire_many_owned(units).map_err(|_| {
         EddyError::new(

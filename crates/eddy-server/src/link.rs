@@ -1,10 +1,10 @@
 //! The native link in front of a node: what a request of eddy-link means. The same node, the same
 //! limits and the same errors as HTTP; the protocol itself is eddy-link's, see docs/protocol.md.
 
-use crate::body::check_json;
+use crate::body::{self, check_json};
 use crate::metrics::HttpStats;
 use crate::options::is_traceparent;
-use crate::state::{AppState, BODY_UNIT};
+use crate::state::AppState;
 use bytes::Bytes;
 use eddy_core::MessageId;
 use eddy_link::{Handler, Operation, Request, Responder, Room};
@@ -55,8 +55,7 @@ impl Handler for LinkHandler {
     }
 
     fn reserve(&self, bytes: usize) -> Option<Room> {
-        let units = u32::try_from(bytes.div_ceil(BODY_UNIT)).ok()?;
-        let held = self.state.bodies.clone().try_acquire_many_owned(units);
+        let held = body::reserve(&self.state.bodies, bytes);
         held.ok().map(Room::new)
     }
 
