@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 
 const CARGO_DENY: &str = "0.20.2";
 
-/// The root of the project, as
-/// cargo says it now: a program that was built in another clone may be taken from a shared build folder.
+/// The root of the project, as cargo says it now: in a shared build folder, this program may have been
+/// built from another clone.
 pub(crate) fn root() -> &'static Path {
     static XTASK: LazyLock<PathBuf> = LazyLock::new(|| {
         let now = std::env::var_os("CARGO_MANIFEST_DIR");

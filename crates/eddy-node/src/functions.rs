@@ -6,7 +6,7 @@ use crate::clock;
 use crate::effects::{Caller, answer};
 use crate::host::{FunctionHost, TurnShared};
 use crate::inner::Inner;
-use crate::load::Running;
+use crate::load::{Load, Running};
 use crate::recent::Ran;
 use crate::reply::{Reply, lost};
 use crate::runs;
@@ -33,6 +33,7 @@ use tokio::sync::Semaphore;
 pub(crate) struct Admission {
     running: Semaphore,
     waiting: AtomicUsize,
+    pub(crate) load: Arc<Load>,
 }
 
 impl Admission {
@@ -40,6 +41,7 @@ impl Admission {
         Self {
             running: Semaphore::new(concurrency as usize),
             waiting: AtomicUsize::new(0),
+            load: Arc::default(),
         }
     }
 
@@ -272,7 +274,7 @@ async fn run_admitted(
         }
         None => admission.enter(&start.function).await?,
     };
-    let _running = app.function_load(&start.function.name).map(Running::begin);
+    let _running = Running::begin(&admission.load);
     Ok(run_instance(inner, &app, spec, loaded, start, durable).await)
 }
 

@@ -19,8 +19,6 @@ const FOR_FUNCTIONS: usize = 500;
 
 /// What a node may need besides its guests, in bytes.
 const REST: usize = 1 << 30;
-/// Keeps products of sizes small enough.
-const PAGE: usize = 4 << 10;
 
 /// An instance between two turns.
 pub(crate) struct Live {
@@ -178,7 +176,7 @@ impl Inner {
             let too_much = memory.saturating_sub(room.limit);
             let too_many = (count + 1).saturating_sub(self.max_live());
             // What instances count for is an estimate. When it was too low, their share goes.
-            let heavy = count * (unexpected / PAGE) / (resident / PAGE).max(1);
+            let heavy = count.saturating_mul(unexpected) / resident.max(1);
             let wanted = too_many.max(share(count)).max(heavy);
             self.drop_oldest(|dropped, freed| dropped >= wanted && freed >= too_much);
         }

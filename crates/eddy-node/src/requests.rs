@@ -15,7 +15,7 @@ use eddy_core::{
 };
 use eddy_types::limits::MAX_IDEMPOTENCY_KEY_BYTES;
 use eddy_types::{
-    AgentId, EddyError, ErrorCode, FunctionId, MethodName, TenantId, TimeoutSpec, Timestamp,
+    AgentId, EddyError, ErrorCode, FunctionId, MethodName, Name, TenantId, TimeoutSpec, Timestamp,
 };
 use std::pin::Pin;
 use std::sync::Arc;
@@ -197,11 +197,8 @@ impl Node {
         let limit = app.function(&function.name).map(|(spec, _)| spec.timeout);
         let limit = limit.unwrap_or(TimeoutSpec::None);
         let deadline = deadline_of(options.timeout, limit, now);
-        let load = app.function_load(&function.name);
-        let name = function.name.as_str();
-        let saturated = || inner.runners.are_saturated();
-        let under_way = load.map(|load| load.admit(name, now, deadline, saturated));
-        let _under_way = under_way.transpose()?;
+        let load = &app.admission(&function.name)?.load;
+        let _under_way = let_in(inner, load, &function.name, now, deadline)?;
         let chain = CallChain::root(now);
         let (id, outcome) = match checked_key(options.idempotency_key)? {
             Some(key) => {
@@ -271,9 +268,8 @@ fn admit(
         None => clock::fresh_id(),
     };
     let deadline = deadline_of(options.timeout, limit, now);
-    let target = agent.agent_type().as_str();
-    let saturated = || inner.runners.are_saturated();
-    let under_way = load.map(|load| load.admit(target, now, deadline, saturated));
+    let target = agent.agent_type();
+    let under_way = load.map(|load| let_in(inner, load, target, now, deadline));
     Ok(Admitted {
         id,
         key,
@@ -282,6 +278,18 @@ fn admit(
         traceparent: options.traceparent,
         under_way: under_way.transpose()?,
     })
+}
+
+/// Counts a request, unless its target could not answer in time.
+fn let_in(
+    inner: &Inner,
+    load: &Arc<Load>,
+    target: &Name,
+    now: Timestamp,
+    deadline: Option<Timestamp>,
+) -> Result<UnderWay, EddyError> {
+    let saturated = || inner.runners.are_saturated();
+    load.admit(target.as_str(), now, deadline, saturated)
 }
 
 /// Until when a request is worth working on: as its client says, or else its target's type.

@@ -81,7 +81,6 @@ pub const MAX_FETCH_BODY_BYTES: usize = 8 << 20;
 pub const MAX_PAGE: usize = 1000;
 /// Connections the server holds at once; further ones wait in the backlog of the system.
 pub const MAX_CONNECTIONS: usize = 8192;
-
 /// Native links among the open connections; further ones are closed.
 pub const MAX_LINKS: usize = MAX_CONNECTIONS / 2;
 /// Requests the server handles at once; beyond it `overloaded`.

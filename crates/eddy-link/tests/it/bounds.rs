@@ -1,6 +1,6 @@
 //! What one client can make a node hold, do and wait for.
 
-use crate::support::{Raw, echo, head, invoke, large, pair, raw_client};
+use crate::support::{Raw, at_once, echo, head, invoke, large, pair, raw_client};
 use eddy_link::frame::{Frame, Kind, flags};
 use eddy_link::message::{ErrorBody, Goaway, Ping, RequestHead, Window};
 use eddy_link::{Config, Fate, Reply, Settings};
@@ -123,13 +123,7 @@ async fn a_stream_that_waits_for_credit_is_not_to_blame() {
 
 #[tokio::test]
 async fn refusals_that_nobody_takes_end_the_connection() {
-    let config = Config {
-        settings: Settings {
-            max_streams: 1,
-            ..Settings::default()
-        },
-        ..Config::default()
-    };
+    let config = at_once(1);
     let (mut raw, served) = raw_client(&config).await;
     raw.greet().await;
     // No credit is given for answers, so after some of them refusals wait.
@@ -161,12 +155,8 @@ async fn refusals_that_nobody_takes_end_the_connection() {
 #[tokio::test]
 async fn cancelling_costs_the_same_however_much_waits() {
     let config = Config {
-        settings: Settings {
-            max_streams: 1 << 20,
-            ..Settings::default()
-        },
         max_buffered: 1 << 30,
-        ..Config::default()
+        ..at_once(1 << 20)
     };
     let (mut raw, _served) = raw_client(&config).await;
     raw.greet().await;
@@ -322,13 +312,7 @@ async fn time_spent_on_a_body_counts() {
 
 #[tokio::test]
 async fn a_request_is_open_until_its_answer_is_out() {
-    let config = Config {
-        settings: Settings {
-            max_streams: 1,
-            ..Settings::default()
-        },
-        ..Config::default()
-    };
+    let config = at_once(1);
     let (mut raw, _served) = raw_client(&config).await;
     raw.greet().await;
     raw.request(1, "large", b"").await;

@@ -1,10 +1,10 @@
 //! Flow control as a property: whatever a client asks, grants, cancels and in which order, it gets
 //! no byte more than it granted, and no byte that it granted is lost.
 
-use crate::support::{Raw, Served, large, raw_client};
+use crate::support::{Raw, Served, at_once, large, raw_client};
 use eddy_link::frame::{Kind, flags};
 use eddy_link::message::{Ping, Window};
-use eddy_link::{Config, Reply, Responder, Settings};
+use eddy_link::{Reply, Responder, Settings};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -54,13 +54,7 @@ struct Client {
 
 impl Client {
     async fn start() -> Self {
-        let config = Config {
-            settings: Settings {
-                max_streams: MAX_STREAMS,
-                ..Settings::default()
-            },
-            ..Config::default()
-        };
+        let config = at_once(MAX_STREAMS);
         let (mut raw, served) = raw_client(&config).await;
         raw.greet().await;
         Self {

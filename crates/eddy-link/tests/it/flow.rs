@@ -1,6 +1,6 @@
 //! Windows, fairness and limits, with settings as small as they may be.
 
-use crate::support::{echo, head, invoke, large, pair, raw_client};
+use crate::support::{at_once, echo, head, invoke, large, pair, raw_client};
 use eddy_link::frame::{Kind, flags};
 use eddy_link::message::{Ping, ResponseHead, Window};
 use eddy_link::{Config, Fate, Reply, Settings};
@@ -115,13 +115,7 @@ async fn the_answer_to_a_small_request_is_one_frame() {
 
 #[tokio::test]
 async fn too_many_streams_are_refused_one_by_one() {
-    let config = Config {
-        settings: Settings {
-            max_streams: 2,
-            ..Settings::default()
-        },
-        ..Config::default()
-    };
+    let config = at_once(2);
     let (mut raw, served) = raw_client(&config).await;
     raw.greet().await;
     for stream in 1..=3 {
@@ -139,13 +133,7 @@ async fn too_many_streams_are_refused_one_by_one() {
 
 #[tokio::test]
 async fn a_client_keeps_to_the_streams_it_was_given() {
-    let config = Config {
-        settings: Settings {
-            max_streams: 3,
-            ..Settings::default()
-        },
-        ..Config::default()
-    };
+    let config = at_once(3);
     let (link, served) = pair(&config).await;
     link.greeted().await.expect("a server");
     let tasks: Vec<_> = (0..20)
@@ -201,13 +189,7 @@ async fn who_does_not_read_gets_no_more_work_done() {
 
 #[tokio::test]
 async fn a_client_hears_that_it_was_refused() {
-    let config = Config {
-        settings: Settings {
-            max_streams: 1,
-            ..Settings::default()
-        },
-        ..Config::default()
-    };
+    let config = at_once(1);
     let (mut raw, _served) = raw_client(&config).await;
     raw.greet().await;
     drop(raw);

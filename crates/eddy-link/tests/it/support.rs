@@ -146,6 +146,17 @@ pub(crate) fn serve(transport: impl Into<Transport>, config: &Config) -> Served 
     }
 }
 
+/// Takes so many requests of a connection at once.
+pub(crate) fn at_once(max_streams: u32) -> Config {
+    Config {
+        settings: Settings {
+            max_streams,
+            ..Settings::default()
+        },
+        ..Config::default()
+    }
+}
+
 /// A client and a server, connected.
 pub(crate) async fn pair(config: &Config) -> (Link, Served) {
     let (client, server) = sockets().await;

@@ -47,18 +47,13 @@ pub(crate) struct App {
     /// Why it has no code. It keeps its names and its version all the same.
     trouble: Option<EddyError>,
     admissions: HashMap<Name, Admission>,
-    /// How busy its agent types and its functions are.
-    agent_loads: HashMap<Name, Arc<Load>>,
-    function_loads: HashMap<Name, Arc<Load>>,
+    /// How busy its agent types are.
+    loads: HashMap<Name, Arc<Load>>,
     client: OnceLock<reqwest::Client>,
     /// Raised when another version has taken its place, or none.
     pub(crate) replaced: CancellationToken,
     /// Its instances made ahead.
     pub(crate) spares: Spares,
-}
-
-fn idle(name: &Name) -> (Name, Arc<Load>) {
-    (name.clone(), Arc::default())
 }
 
 impl App {
@@ -72,8 +67,8 @@ impl App {
             (name.clone(), Admission::new(function.concurrency))
         };
         let admissions = spec.functions.iter().map(admission).collect();
-        let agent_loads = spec.agents.keys().map(idle).collect();
-        let function_loads = spec.functions.keys().map(idle).collect();
+        let idle = |name: &Name| (name.clone(), Arc::default());
+        let loads = spec.agents.keys().map(idle).collect();
         Self {
             spec,
             env: Arc::new(env),
@@ -81,8 +76,7 @@ impl App {
             components,
             trouble: None,
             admissions,
-            agent_loads,
-            function_loads,
+            loads,
             client: OnceLock::new(),
             replaced: CancellationToken::new(),
             spares: Spares::default(),
@@ -133,11 +127,7 @@ impl App {
     }
 
     pub(crate) fn agent_load(&self, agent_type: &Name) -> Option<&Arc<Load>> {
-        self.agent_loads.get(agent_type)
-    }
-
-    pub(crate) fn function_load(&self, function: &Name) -> Option<&Arc<Load>> {
-        self.function_loads.get(function)
+        self.loads.get(agent_type)
     }
 
     pub(crate) fn function(&self, name: &Name) -> Option<(&FunctionSpec, &Arc<Loaded>)> {
