@@ -2,6 +2,7 @@
 
 use crate::args::Suite;
 use anyhow::{Context as _, Result};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Whose figures a row holds.
@@ -113,6 +114,12 @@ impl Row {
         median(self.samples.iter().filter_map(|s| s.figures.get(metric)))
     }
 
+    /// What a round gave: one value, or several when it was measured in slices.
+    fn values(&self, round: usize, metric: Metric) -> Vec<f64> {
+        let samples = self.samples.iter().filter(|sample| sample.round == round);
+        samples.filter_map(|s| s.figures.get(metric)).collect()
+    }
+
     /// The median flush probe beside it.
     pub(crate) fn flush(&self) -> Option<f64> {
         median(self.samples.iter().map(|sample| sample.flush_us))
@@ -154,15 +161,30 @@ impl Rows {
         &mut self.0[at]
     }
 
-    /// The ratio of two rows: computed within each round, then the median over the rounds.
+    /// The ratio of two rows: of what was measured side by side, then the median over the rounds.
     pub(crate) fn ratio(&self, id: &str, against: &str, metric: Metric) -> Option<f64> {
         let (row, against) = (self.find(id)?, self.find(against)?);
-        median(row.samples.iter().filter_map(|sample| {
-            let other = against.samples.iter().find(|s| s.round == sample.round)?;
-            let base = other.figures.get(metric).filter(|base| *base > 0.0)?;
-            Some(sample.figures.get(metric)? / base)
+        let rounds: BTreeSet<usize> = row.samples.iter().map(|sample| sample.round).collect();
+        median(rounds.into_iter().flat_map(|round| {
+            let [values, bases] = [row, against].map(|row| row.values(round, metric));
+            ratios(&values, &bases)
         }))
     }
+}
+
+/// The ratios within a round: slice by slice when both have as many, else of the medians.
+fn ratios(values: &[f64], bases: &[f64]) -> Vec<f64> {
+    let ratio = |value: f64, base: f64| (base > 0.0).then_some(value / base);
+    if values.len() == bases.len() {
+        let pairs = values.iter().zip(bases);
+        return pairs.filter_map(|(v, b)| ratio(*v, *b)).collect();
+    }
+    let middle = |values: &[f64]| median(values.iter().copied());
+    let of_medians = middle(values).zip(middle(bases));
+    of_medians
+        .and_then(|(v, b)| ratio(v, b))
+        .into_iter()
+        .collect()
 }
 
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -192,6 +214,14 @@ mod tests {
         }
         assert_eq!(rows.ratio("eddy", "floor", Metric::Number), Some(3.0));
         assert_eq!(rows.ratio("eddy", "nobody", Metric::Number), None);
+    }
+
+    #[test]
+    fn slices_are_compared_side_by_side() {
+        assert_eq!(ratios(&[2.0, 9.0], &[1.0, 3.0]), [2.0, 3.0]);
+        assert_eq!(ratios(&[2.0, 4.0, 6.0], &[2.0]), [2.0]);
+        assert_eq!(ratios(&[2.0, 3.0], &[0.0, 3.0]), [1.0]);
+        assert_eq!(ratios(&[], &[1.0]), [0.0; 0]);
     }
 
     #[test]

@@ -8,6 +8,10 @@ use crate::node::Node;
 use crate::peers::{Peer, redis};
 use crate::rows::Side;
 use anyhow::Result;
+use std::net::SocketAddr;
+
+/// How often one caller and its floor take turns in a round.
+const SLICES: usize = 4;
 
 pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     floors(bench).await;
@@ -41,22 +45,34 @@ async fn floors(bench: &mut Bench) {
     let work = async { flush::overwrite(time) };
     let title = "overwrite 4 KiB + fdatasync, preallocated, 1 thread";
     bench.row(Side::Floor, "flush.over", title, work).await;
-    // Last, right before Eddy's rows, because the disk changes from second to second.
-    let work = async { flush::append(time) };
-    let title = "append 4 KiB + fdatasync, 1 thread";
-    bench.row(Side::Floor, "flush", title, work).await;
+}
+
+/// One caller and the flush it is held against, in slices: the disk and the host change from second
+/// to second.
+async fn one_caller(bench: &mut Bench, at: SocketAddr) {
+    let time = bench.plan.time / 2;
+    for _ in 0..SLICES {
+        let work = async { flush::append(time) };
+        let title = "append 4 KiB + fdatasync, 1 thread";
+        bench.row(Side::Floor, "flush", title, work).await;
+        let work = calls(at, 1, 1, time, one(), "null");
+        let title = "durable increment, 1 agent, link, c1";
+        bench.row(Side::Eddy, "link.inc.c1", title, work).await;
+    }
+}
+
+fn one() -> Target {
+    Target::new("counter", "one", "increment")
 }
 
 async fn eddy(bench: &mut Bench) -> Result<()> {
     let time = bench.plan.time;
     let node = Node::start("60s")?;
     let at = node.address();
-    let one = || Target::new("counter", "one", "increment");
-    for (id, callers) in [("link.inc.c1", 1), ("link.inc.c32", 32)] {
-        let title = format!("durable increment, 1 agent, link, c{callers}");
-        let work = calls(at, callers, 1, time, one(), "null");
-        bench.row(Side::Eddy, id, &title, work).await;
-    }
+    one_caller(bench, at).await;
+    let work = calls(at, 32, 1, time, one(), "null");
+    let title = "durable increment, 1 agent, link, c32";
+    bench.row(Side::Eddy, "link.inc.c32", title, work).await;
     for (id, callers) in [("http.inc.c1", 1), ("http.inc.c32", 32)] {
         let title = format!("durable increment, 1 agent, HTTP, c{callers}");
         let work = posts(at, callers, time, |_| one().path(), "null");

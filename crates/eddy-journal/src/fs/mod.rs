@@ -2,6 +2,7 @@
 //! lose what was not flushed. [`RealFs`] is the operating system's, [`MemoryFs`] keeps everything
 //! in memory, [`FaultFs`] sits on either and fails or forgets as told.
 
+mod direct;
 mod fault;
 mod memory;
 mod real;
@@ -13,6 +14,10 @@ pub use real::RealFs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+
+/// [`File::append_at`] writes whole blocks of this length, in bytes: the page size, which no disk's
+/// own block exceeds.
+pub const APPEND_BLOCK: usize = 4096;
 
 /// The operations on names.
 pub trait FileSystem: Send + Sync {
@@ -44,6 +49,10 @@ pub trait File: Send + Sync {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
     /// Writes all of `buf` at `offset`, growing the file as needed.
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
+    /// Writes all of `buf` at `offset`, where only zeros follow: those behind it may be written
+    /// again up to [`APPEND_BLOCK`], and so may what is before it. The file must be that long, and
+    /// one thread at a time may append.
+    fn append_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
     /// Makes its bytes and its length durable.
     fn sync_data(&self) -> io::Result<()>;
 }

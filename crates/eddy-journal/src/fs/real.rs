@@ -1,6 +1,8 @@
 //! The operating system's file system.
 
+use super::direct::Direct;
 use super::{File, FileSystem};
+use parking_lot::Mutex;
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -35,12 +37,12 @@ impl FileSystem for RealFs {
             .write(true)
             .create_new(true)
             .open(path)?;
-        Ok(Arc::new(RealFile(file)))
+        Ok(Arc::new(RealFile::new(file)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Arc::new(RealFile(file)))
+        Ok(Arc::new(RealFile::new(file)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -56,22 +58,79 @@ impl FileSystem for RealFs {
     }
 }
 
-struct RealFile(fs::File);
+struct RealFile {
+    file: fs::File,
+    direct: Mutex<Way>,
+}
+
+/// How appended bytes get to the disk.
+enum Way {
+    Untried,
+    Direct(Box<Direct>),
+    /// This file cannot be written past the page cache.
+    Cached,
+}
+
+impl RealFile {
+    fn new(file: fs::File) -> Self {
+        Self {
+            file,
+            direct: Mutex::new(Way::Untried),
+        }
+    }
+
+    /// Writes past the page cache, if that can be done. Returns whether it did.
+    fn append_direct(&self, buf: &[u8], offset: u64) -> io::Result<bool> {
+        let mut way = self.direct.lock();
+        if matches!(*way, Way::Untried) {
+            *way =
+                Direct::of(&self.file).map_or(Way::Cached, |direct| Way::Direct(Box::new(direct)));
+        }
+        let Way::Direct(direct) = &mut *way else {
+            return Ok(false);
+        };
+        match direct.append(&self.file, buf, offset) {
+            Err(error) if is_refused(&error) => {
+                *way = Way::Cached;
+                Ok(false)
+            }
+            done => done,
+        }
+    }
+}
+
+/// Whether the file system does not do direct writes, or not with blocks of this size.
+fn is_refused(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+    )
+}
 
 impl File for RealFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(buf, offset)
+        self.file.read_exact_at(buf, offset)
     }
 
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(buf, offset)
+        if let Way::Direct(direct) = &mut *self.direct.lock() {
+            direct.forget();
+        }
+        self.file.write_all_at(buf, offset)
+    }
+
+    fn append_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        if self.append_direct(buf, offset)? {
+            return Ok(());
+        }
+        self.write_all_at(buf, offset)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 }

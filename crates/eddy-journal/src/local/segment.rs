@@ -4,7 +4,7 @@
 //! the file's length or extents change with it.
 
 use super::format::{BatchBuilder, FORMAT, Kind, MARK_BATCH, SEGMENT_HEADER, SegmentHeader};
-use crate::fs::{File, FileSystem};
+use crate::fs::{APPEND_BLOCK, File, FileSystem};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -90,8 +90,12 @@ impl Active {
         let at = self.pos;
         let bytes = batch.finish(number, at);
         let end = at + bytes.len() as u64;
-        self.zero_up_to(end, grow)?;
-        self.file.write_all_at(bytes, at)?;
+        if end.next_multiple_of(APPEND_BLOCK as u64) <= self.zeroed {
+            self.file.append_at(bytes, at)?;
+        } else {
+            self.zero_up_to(end, grow)?;
+            self.file.write_all_at(bytes, at)?;
+        }
         self.file.sync_data()?;
         self.pos = end;
         self.fresh = false;

@@ -1,7 +1,7 @@
 //! One file of the fault-injecting file system: durable bytes below, unflushed ones above.
 
 use super::{Dice, Fault, State};
-use crate::fs::File;
+use crate::fs::{APPEND_BLOCK, File};
 use parking_lot::Mutex;
 use std::io;
 use std::mem;
@@ -142,6 +142,20 @@ impl File for FaultFile {
         };
         self.node.0.lock().pending.push(write);
         fault.map_or(Ok(()), |fault| Err(fault.error()))
+    }
+
+    /// Writes whole blocks, as a disk does.
+    fn append_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        let before = usize::try_from(offset % APPEND_BLOCK as u64).map_err(io::Error::other)?;
+        let start = offset - before as u64;
+        let end = before + buf.len();
+        let mut blocks = vec![0; end.next_multiple_of(APPEND_BLOCK)];
+        if start + blocks.len() as u64 > self.len()? {
+            return Err(io::Error::other("appended behind the end of the file"));
+        }
+        self.read_exact_at(&mut blocks[..before], start)?;
+        blocks[before..end].copy_from_slice(buf);
+        self.write_all_at(&blocks, start)
     }
 
     fn sync_data(&self) -> io::Result<()> {
