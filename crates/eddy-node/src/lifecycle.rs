@@ -136,9 +136,12 @@ pub(crate) fn close(inner: &Arc<Inner>, threads: Vec<JoinHandle<()>>) -> Result<
         return Err(error);
     }
     // What becomes durable from here on is replayed at the next start.
-    let checkpoint = durability::checkpoint(inner);
+    let checkpoint = durability::checkpoint(inner).and_then(|()| inner.store.close());
     inner.journal.close()?;
-    checkpoint
+    if !checkpoint? {
+        tracing::info!("the store was busy for too long: the next start reads its journal first");
+    }
+    Ok(())
 }
 
 /// Lets running guests give way, and see that they were cancelled.

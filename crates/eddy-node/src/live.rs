@@ -172,9 +172,9 @@ impl Inner {
         let (count, memory) = self.live_total();
         let resident = process::resident().unwrap_or_default();
         let unexpected = resident.saturating_sub(room.limit.saturating_add(REST));
-        if memory > room.limit || count >= self.max_live() || unexpected > 0 {
+        if memory > room.limit || count > self.max_live() || unexpected > 0 {
             let too_much = memory.saturating_sub(room.limit);
-            let too_many = (count + 1).saturating_sub(self.max_live());
+            let too_many = count.saturating_sub(self.max_live());
             // What instances count for is an estimate. When it was too low, their share goes.
             let heavy = count.saturating_mul(unexpected) / resident.max(1);
             let wanted = too_many.max(share(count)).max(heavy);

@@ -1,10 +1,10 @@
 //! Making what is applied durable, so that the journal may forget it.
 
+use crate::close::journals;
 use crate::rows::store_failed;
 use crate::store::Store;
 use eddy_types::{EddyError, Seq, ShardId};
 use fjall::PersistMode;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -36,17 +36,6 @@ impl Store {
 
 /// Flushes the files of fjall's journal.
 fn flush_files(dir: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.extension() != Some(OsStr::new("jnl")) {
-            continue;
-        }
-        match File::open(&path) {
-            Ok(file) => file.sync_data()?,
-            // fjall deleted it: its rows are in sorted files.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+    let files = journals(dir, File::options().read(true))?;
+    files.iter().try_for_each(File::sync_data)
 }

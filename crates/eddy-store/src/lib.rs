@@ -21,6 +21,7 @@
 mod agents;
 mod apply;
 mod checkpoint;
+mod close;
 mod codec;
 mod dead_letters;
 mod dedupe;

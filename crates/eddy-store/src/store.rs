@@ -34,7 +34,7 @@ impl StoreConfig {
         Self {
             dir: dir.into(),
             shards: eddy_types::limits::DEFAULT_SHARDS,
-            cache_bytes: 64 << 20,
+            cache_bytes: 32 << 20,
             memtable_bytes: 16 << 20,
             workers: 2,
         }
@@ -144,6 +144,12 @@ impl Store {
             state.applied.store(seq.0, Ordering::Release)
         })
         .map_err(|error| self.rows.engine.poison(error))
+    }
+
+    /// The locks of all who write.
+    pub(crate) fn lock_all(&self) -> Vec<MutexGuard<'_, ()>> {
+        let shards = self.shards.iter();
+        shards.map(|shard| shard.writing.lock()).collect()
     }
 
     /// The lock of those who write to a shard. `internal` when there is no such shard, the first

@@ -4,6 +4,7 @@
 //! A file is the 32 bytes of the hash, then what wasmtime serialises. Its name holds the digest of
 //! the component and of the engine's configuration; files of other configurations are not read.
 
+use crate::native::Native;
 use blake3::Hasher;
 use eddy_types::Digest;
 use std::fs::{self, File};
@@ -51,7 +52,7 @@ impl Cache {
             tracing::warn!(path = %path.display(), "ignoring a compiled component that is damaged or not of this node");
             return None;
         };
-        match deserialize(engine, &code) {
+        match code.load(engine) {
             Ok(component) => Some(component),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "a compiled component does not load");
@@ -108,10 +109,11 @@ impl Cache {
         format!("-{}.cwasm", &self.engine_hash.to_hex()[..16])
     }
 
-    fn verified<'a>(&self, digest: Digest, bytes: &'a [u8]) -> Option<Verified<'a>> {
+    fn verified<'a>(&self, digest: Digest, bytes: &'a [u8]) -> Option<Native<'a>> {
         let (hash, serialized) = bytes.split_first_chunk::<HASH_BYTES>()?;
         // `blake3::Hash` compares in constant time.
-        (self.hash(digest, serialized) == *hash).then_some(Verified(serialized))
+        let ours = self.hash(digest, serialized) == *hash;
+        ours.then(|| Native::verified(serialized))
     }
 
     fn hash(&self, digest: Digest, serialized: &[u8]) -> blake3::Hash {
@@ -121,16 +123,6 @@ impl Cache {
         hasher.update(serialized);
         hasher.finalize()
     }
-}
-
-/// Bytes whose keyed hash matched: only [`Cache::verified`] makes them.
-struct Verified<'a>(&'a [u8]);
-
-#[allow(unsafe_code)]
-fn deserialize(engine: &wasmtime::Engine, code: &Verified<'_>) -> wasmtime::Result<Component> {
-    // SAFETY: `deserialize` wants bytes that `Component::serialize` made. The keyed hash shows that
-    // a node with our secret key wrote exactly these bytes, and it writes nothing else.
-    unsafe { Component::deserialize(engine, code.0) }
 }
 
 /// Everything that makes compiled code fit: version, target and settings of the engine.

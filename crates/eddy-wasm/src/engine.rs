@@ -5,10 +5,11 @@ use crate::bindings;
 use crate::cache::{Cache, CacheConfig};
 use crate::code::Code;
 use crate::maps;
+use crate::native::Native;
 use crate::state::State;
 use eddy_types::{Digest, EddyError, ErrorCode, limits};
 use std::sync::Arc;
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
 };
@@ -58,6 +59,8 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     wasmtime: wasmtime::Engine,
+    /// What components are compiled with.
+    compiler: Config,
     linker: Linker<State>,
     cache: Option<Cache>,
     shortage: Option<EddyError>,
@@ -71,7 +74,8 @@ impl Engine {
     /// # Errors
     /// `overloaded` when the system does not give as many addresses or memory maps.
     pub fn new(config: EngineConfig) -> Result<Self, EddyError> {
-        let wasmtime = wasmtime::Engine::new(&settings(&config)).map_err(|error| {
+        let mut settings = settings(&config);
+        let wasmtime = wasmtime::Engine::new(&settings).map_err(|error| {
             EddyError::new(
                 ErrorCode::Overloaded,
                 format!(
@@ -88,8 +92,10 @@ impl Engine {
         let linker = linker(&wasmtime)
             .map_err(|error| EddyError::internal(format!("linking the host: {error:#}")))?;
         let cache = config.cache.map(|cache| Cache::new(cache, &wasmtime));
+        settings.allocation_strategy(InstanceAllocationStrategy::OnDemand);
         Ok(Self(Arc::new(Inner {
             wasmtime,
+            compiler: settings,
             linker,
             cache,
             shortage,
@@ -123,10 +129,13 @@ impl Engine {
             return Ok(code);
         }
         check_header(bytes)?;
-        let component = Component::from_binary(&self.0.wasmtime, bytes)
+        let native = Native::compile(&self.0.compiler, bytes)
             .map_err(|error| invalid(format!("it does not compile: {error:#}")))?;
+        let component = native.load(&self.0.wasmtime).map_err(|error| {
+            EddyError::internal(format!("a component was compiled otherwise: {error:#}"))
+        })?;
         let code = Code::link(self, &component, digest)?;
-        self.store(digest, &component);
+        self.store(digest, &native);
         Ok(code)
     }
 
@@ -174,15 +183,9 @@ impl Engine {
     }
 
     /// Keeps a compiled component; that it cannot be kept costs time only.
-    fn store(&self, digest: Digest, component: &Component) {
+    fn store(&self, digest: Digest, native: &Native<'_>) {
         let Some(cache) = &self.0.cache else { return };
-        let written = match component.serialize() {
-            Ok(serialized) => cache
-                .store(digest, &serialized)
-                .map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = written {
+        if let Err(error) = cache.store(digest, native.bytes()) {
             tracing::warn!(%digest, %error, "a compiled component could not be kept");
         }
     }

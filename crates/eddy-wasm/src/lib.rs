@@ -19,6 +19,7 @@ mod instance;
 mod js;
 mod limiter;
 mod maps;
+mod native;
 mod outcome;
 mod pending;
 mod state;

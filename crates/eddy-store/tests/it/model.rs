@@ -20,6 +20,8 @@ enum Step {
     Sweep(u64),
     Checkpoint,
     Reopen,
+    /// Close, then reopen.
+    Close,
     /// Copy the files as they are, flushed or not.
     Copy,
     /// Go back to the copied files and replay the journal over them.
@@ -34,6 +36,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (0u64..40).prop_map(Step::Sweep),
         1 => Just(Step::Checkpoint),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Close),
         1 => Just(Step::Copy),
         1 => Just(Step::Restore),
         1 => Just(Step::Snapshot),
@@ -82,6 +85,10 @@ impl World {
                 assert_eq!(self.store().checkpoint(&[SHARD]).unwrap(), applied);
             }
             Step::Reopen => self.reopen(|_| {}),
+            Step::Close => {
+                assert!(self.store().close().unwrap());
+                self.reopen(|_| {});
+            }
             Step::Copy => {
                 let copied = self.dir.path().join("copied");
                 let _ = std::fs::remove_dir_all(&copied);

@@ -121,6 +121,40 @@ fn many_records_are_applied_in_batches_and_survive_memtables() {
 }
 
 #[test]
+fn a_closed_store_takes_nothing_more_and_opens_without_a_journal_to_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let agent = &agents()[0];
+    let one = |n: u64| numbered(n, vec![record(vec![put(agent, &n.to_string(), 1000)])]);
+    let journal = || -> u64 {
+        let entries = std::fs::read_dir(dir.path()).unwrap();
+        let entries = entries.map(|entry| entry.unwrap());
+        let journals = entries.filter(|entry| entry.path().extension() == Some("jnl".as_ref()));
+        journals.map(|entry| entry.metadata().unwrap().len()).sum()
+    };
+    let store = open(dir.path());
+    store.apply(SHARD, &one(1)).unwrap();
+    assert!(journal() > 0);
+    assert!(store.close().unwrap());
+    assert!(store.apply(SHARD, &one(2)).is_err());
+    assert!(store.sweep_expired(SHARD, Timestamp(1), 9).is_err());
+    let there = |store: &Store, n: u64| {
+        let state = store.shard(SHARD).state(agent, &n.to_string());
+        state.unwrap().is_some()
+    };
+    assert!(there(&store, 1));
+    drop(store);
+    assert_eq!(journal(), 0);
+    // What comes later is newer than what is in the sorted files.
+    let store = open(dir.path());
+    assert_eq!(store.applied(SHARD), Seq(1));
+    store.apply(SHARD, &one(2)).unwrap();
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.applied(SHARD), Seq(2));
+    assert!(there(&store, 1) && there(&store, 2));
+}
+
+#[test]
 fn a_folder_keeps_its_shards_and_is_one_process_only() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
