@@ -161,7 +161,7 @@ impl Rows {
         &mut self.0[at]
     }
 
-    /// The ratio of two rows: of what was measured side by side, then the median over the rounds.
+    /// The ratio of two rows: of what was measured side by side in a round, then the median.
     pub(crate) fn ratio(&self, id: &str, against: &str, metric: Metric) -> Option<f64> {
         let (row, against) = (self.find(id)?, self.find(against)?);
         let rounds: BTreeSet<usize> = row.samples.iter().map(|sample| sample.round).collect();

@@ -284,6 +284,8 @@ pub(crate) async fn checkpoint_loop(inner: Arc<Inner>) {
         match done {
             Ok(true) => {}
             Ok(false) => tracing::debug!("more keys have expired than one sweep drops"),
+            // The store was closed between.
+            Err(_) if inner.closing.is_cancelled() => return,
             Err(error) => return inner.fail(error),
         }
     }

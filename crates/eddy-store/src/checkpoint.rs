@@ -1,13 +1,16 @@
 //! Making what is applied durable, so that the journal may forget it.
 
 use crate::close::journals;
-use crate::rows::store_failed;
+use crate::rows::{Engine, store_failed};
 use crate::store::Store;
 use eddy_types::{EddyError, Seq, ShardId};
 use fjall::PersistMode;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+
+/// Smaller memtables stay, in bytes.
+const WORTH_WRITING: u64 = 1 << 20;
 
 impl Store {
     /// Makes everything applied so far durable and says how far each of these shards is: its
@@ -29,9 +32,20 @@ impl Store {
             .persist(PersistMode::Buffer)
             .and_then(|()| flush_files(&self.dir).map_err(fjall::Error::Io))
             .and_then(|()| engine.db.persist(PersistMode::SyncAll))
+            .and_then(|()| write_memtable(engine))
             .map_err(|error| engine.poison(store_failed("flushing", &error)))?;
         Ok(applied)
     }
+}
+
+/// Has a memtable of some size written to a sorted file in the background: a store that is not written
+/// to any more would keep it in memory for ever. What fjall counts includes what it writes already, so
+/// a small one may go, too.
+fn write_memtable(engine: &Engine) -> fjall::Result<()> {
+    if engine.db.write_buffer_size() >= WORTH_WRITING {
+        engine.rows.rotate_memtable()?;
+    }
+    Ok(())
 }
 
 /// Flushes the files of fjall's journal.

@@ -5,7 +5,7 @@
 //! says nothing, and may be as empty as fjall itself leaves one that nothing was written to.
 
 use crate::store::Store;
-use eddy_types::EddyError;
+use eddy_types::{EddyError, ErrorCode};
 use fjall::PersistMode;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -16,11 +16,13 @@ use std::time::Duration;
 /// How often to look whether all rows are written, and how many times.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 const LOOKS: usize = 1000;
+/// What a closed store answers to those who write.
+const CLOSED: ErrorCode = ErrorCode::ShuttingDown;
 
 impl Store {
     /// Brings all rows into sorted files, so that the next start need not read them from fjall's
     /// journal. Nothing can be applied afterwards; reading goes on. Blocks for as long as writing
-    /// [`crate::StoreConfig::memtable_bytes`] takes, five seconds at most. Returns whether it was
+    /// [`crate::StoreConfig::memtable_bytes`] takes, some five seconds at most. Returns whether it was
     /// done: if not, the next start takes longer, and nothing else. Nothing is lost either way.
     ///
     /// Errors: `store-failed`.
@@ -29,9 +31,16 @@ impl Store {
         // Whoever writes holds one of these.
         let _nobody_writes = self.lock_all();
         engine.check()?;
-        engine.poison(EddyError::internal("the store was closed"));
+        engine.poison(EddyError::new(CLOSED, "the store was closed"));
         self.settle()
             .map_err(|error| crate::rows::store_failed("closing", &error))
+    }
+
+    /// Whether [`Self::close`] was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        let poison = self.rows.engine.check().err();
+        poison.is_some_and(|error| error.code == CLOSED)
     }
 
     fn settle(&self) -> fjall::Result<bool> {

@@ -34,7 +34,7 @@ impl StoreConfig {
         Self {
             dir: dir.into(),
             shards: eddy_types::limits::DEFAULT_SHARDS,
-            cache_bytes: 32 << 20,
+            cache_bytes: 24 << 20,
             memtable_bytes: 16 << 20,
             workers: 2,
         }

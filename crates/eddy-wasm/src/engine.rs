@@ -131,9 +131,10 @@ impl Engine {
         check_header(bytes)?;
         let native = Native::compile(&self.0.compiler, bytes)
             .map_err(|error| invalid(format!("it does not compile: {error:#}")))?;
-        let component = native.load(&self.0.wasmtime).map_err(|error| {
-            EddyError::internal(format!("a component was compiled otherwise: {error:#}"))
-        })?;
+        // Here the pool sees it, with its limits for tables and instances.
+        let component = native
+            .load(&self.0.wasmtime)
+            .map_err(|error| invalid(format!("it is too large for a node: {error:#}")))?;
         let code = Code::link(self, &component, digest)?;
         self.store(digest, &native);
         Ok(code)

@@ -7,6 +7,7 @@ mod commands;
 mod examples;
 mod exit;
 mod input;
+mod memory;
 mod output;
 mod progress;
 mod remote;
@@ -19,12 +20,8 @@ use remote::Remote;
 use std::process::ExitCode;
 use tokio::runtime::Builder;
 
-/// A node makes and frees some hundred small things for each message, often on different threads.
-/// What this allocator gains is in docs/performance.md.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    memory::give_back_soon();
     let cli = match Cli::read() {
         Ok(cli) => cli,
         // Help and versions are no errors: they stay text.

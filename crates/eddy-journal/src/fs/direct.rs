@@ -30,8 +30,8 @@ impl Direct {
     }
 
     /// Writes `buf` at `offset`, what is before it in its first block as it is, and zeros behind it to
-    /// the end of its last one. Returns whether it did: a larger write than it takes is left to the
-    /// caller.
+    /// the end of its last one. Returns whether it did: a larger write than it takes, and one of
+    /// which the disk took a part only, are left to the caller.
     ///
     /// Errors: `InvalidInput` or `Unsupported` when the file cannot be written so, and nothing was.
     pub(super) fn append(&mut self, cached: &File, buf: &[u8], offset: u64) -> io::Result<bool> {
@@ -53,20 +53,30 @@ impl Direct {
         blocks[before..end].copy_from_slice(buf);
         let whole = end.next_multiple_of(BLOCK);
         blocks[end..whole].fill(0);
-        if self.file.write_at(&blocks[..whole], start)? < whole {
-            return Err(io::Error::other("the disk took a part of a write only"));
+        if write_at(&self.file, &blocks[..whole], start)? < whole {
+            return Ok(false);
         }
         let last = end / BLOCK * BLOCK;
         if last < whole {
             blocks.copy_within(last..whole, 0);
         }
-        self.block = Some(start + last as u64);
+        self.block = (last < whole).then_some(start + last as u64);
         Ok(true)
     }
 
     /// The file was written by other ways.
     pub(super) fn forget(&mut self) {
         self.block = None;
+    }
+}
+
+/// As `write_all_at` begins.
+fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
+    loop {
+        match file.write_at(bytes, offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }
 
@@ -103,13 +113,13 @@ mod tests {
         file.write_all_at(&expected, 0).unwrap();
         let mut at = 0;
         for (n, (len, way)) in (1u8..).zip(lengths) {
-            if let Way::Skip = way {
-                at += BLOCK + 1;
+            if let Way::Skip(gap) = way {
+                at += gap;
             }
             expected[at..at + len].fill(n);
             let bytes = &expected[at..at + len];
             match way {
-                Way::Append | Way::Skip => file.append_at(bytes, at as u64).unwrap(),
+                Way::Append | Way::Skip(_) => file.append_at(bytes, at as u64).unwrap(),
                 Way::Write => file.write_all_at(bytes, at as u64).unwrap(),
                 Way::Reopen => {
                     file = RealFs.open(&path).unwrap();
@@ -128,7 +138,7 @@ mod tests {
     enum Way {
         Append,
         /// Leaves a gap before.
-        Skip,
+        Skip(usize),
         Write,
         Reopen,
     }
@@ -136,7 +146,7 @@ mod tests {
     fn way() -> impl Strategy<Value = Way> {
         prop_oneof![
             6 => Just(Way::Append),
-            1 => Just(Way::Skip),
+            1 => (1..2 * BLOCK).prop_map(Way::Skip),
             2 => Just(Way::Write),
             1 => Just(Way::Reopen),
         ]

@@ -15,8 +15,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// [`File::append_at`] writes whole blocks of this length, in bytes: the page size, which no disk's
-/// own block exceeds.
+/// [`File::append_at`] writes whole blocks of this length, in bytes: the page size, and a multiple of the
+/// block of nearly every disk. Others refuse, and get the page cache.
 pub const APPEND_BLOCK: usize = 4096;
 
 /// The operations on names.
@@ -53,6 +53,8 @@ pub trait File: Send + Sync {
     /// again up to [`APPEND_BLOCK`], and so may what is before it. The file must be that long, and
     /// one thread at a time may append.
     fn append_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
+    /// Nothing more is appended: what that needed may go.
+    fn appended(&self) {}
     /// Makes its bytes and its length durable.
     fn sync_data(&self) -> io::Result<()>;
 }

@@ -130,6 +130,10 @@ impl File for RealFile {
         self.write_all_at(buf, offset)
     }
 
+    fn appended(&self) {
+        *self.direct.lock() = Way::Untried;
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.file.sync_data()
     }

@@ -279,6 +279,7 @@ impl Writer {
         let next = Active::create(&*self.fs, &self.config.dir, &header, &mut marks, grow)?;
         mark(&mut marks, salt, Kind::Next, number);
         self.active.write(&mut marks, self.next_batch, grow)?;
+        self.active.file.appended();
         self.next_batch += 2;
         self.shared.counters.syncs.fetch_add(3, Relaxed);
         self.shared.counters.batches.fetch_add(2, Relaxed);

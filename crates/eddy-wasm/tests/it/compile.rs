@@ -61,6 +61,18 @@ fn component_importing(name: &str) -> Vec<u8> {
     bytes
 }
 
+#[test]
+fn a_component_that_the_pool_has_no_room_for_is_refused() {
+    // One module with a table of 20,001 functions, instantiated.
+    let module = [EMPTY_MODULE, &[4, 6, 1, 0x70, 0, 0xA1, 0x9C, 1]].concat();
+    let mut bytes = EMPTY.to_vec();
+    bytes.extend([1, u8::try_from(module.len()).expect("short")]);
+    bytes.extend(&module);
+    bytes.extend([2, 4, 1, 0, 0, 0]);
+    let text = refused(&bytes);
+    assert!(text.contains("too large for a node"), "{text}");
+}
+
 #[tokio::test]
 async fn a_component_describes_itself() {
     let definition = code()
