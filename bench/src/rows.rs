@@ -115,9 +115,9 @@ impl Row {
     }
 
     /// What a round gave: one value, or several when it was measured in slices.
-    fn values(&self, round: usize, metric: Metric) -> Vec<f64> {
-        let samples = self.samples.iter().filter(|sample| sample.round == round);
-        samples.filter_map(|s| s.figures.get(metric)).collect()
+    fn values(&self, round: usize, metric: Metric) -> impl Iterator<Item = f64> {
+        let samples = self.samples.iter().filter(move |s| s.round == round);
+        samples.filter_map(move |s| s.figures.get(metric))
     }
 
     /// The median flush probe beside it.
@@ -161,30 +161,26 @@ impl Rows {
         &mut self.0[at]
     }
 
-    /// The ratio of two rows: of what was measured side by side in a round, then the median.
+    /// The ratio of two rows: within each round, then the median over the rounds. Of a row that was
+    /// measured several times in a round its median counts, and its best where it is what others are
+    /// held against.
     pub(crate) fn ratio(&self, id: &str, against: &str, metric: Metric) -> Option<f64> {
         let (row, against) = (self.find(id)?, self.find(against)?);
         let rounds: BTreeSet<usize> = row.samples.iter().map(|sample| sample.round).collect();
-        median(rounds.into_iter().flat_map(|round| {
-            let [values, bases] = [row, against].map(|row| row.values(round, metric));
-            ratios(&values, &bases)
+        median(rounds.into_iter().filter_map(|round| {
+            let value = median(row.values(round, metric))?;
+            let base = best(against.values(round, metric), metric).filter(|base| *base > 0.0)?;
+            Some(value / base)
         }))
     }
 }
 
-/// The ratios within a round: slice by slice when both have as many, else of the medians.
-fn ratios(values: &[f64], bases: &[f64]) -> Vec<f64> {
-    let ratio = |value: f64, base: f64| (base > 0.0).then_some(value / base);
-    if values.len() == bases.len() {
-        let pairs = values.iter().zip(bases);
-        return pairs.filter_map(|(v, b)| ratio(*v, *b)).collect();
+/// The best of some values: the highest rate, the least of everything else.
+fn best(values: impl Iterator<Item = f64>, metric: Metric) -> Option<f64> {
+    match metric {
+        Metric::Rate => values.max_by(f64::total_cmp),
+        _ => values.min_by(f64::total_cmp),
     }
-    let middle = |values: &[f64]| median(values.iter().copied());
-    let of_medians = middle(values).zip(middle(bases));
-    of_medians
-        .and_then(|(v, b)| ratio(v, b))
-        .into_iter()
-        .collect()
 }
 
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -217,11 +213,22 @@ mod tests {
     }
 
     #[test]
-    fn slices_are_compared_side_by_side() {
-        assert_eq!(ratios(&[2.0, 9.0], &[1.0, 3.0]), [2.0, 3.0]);
-        assert_eq!(ratios(&[2.0, 4.0, 6.0], &[2.0]), [2.0]);
-        assert_eq!(ratios(&[2.0, 3.0], &[0.0, 3.0]), [1.0]);
-        assert_eq!(ratios(&[], &[1.0]), [0.0; 0]);
+    fn the_best_slice_of_a_floor_counts() {
+        let mut rows = Rows::default();
+        for (id, values) in [("eddy", &[6.0, 30.0, 8.0][..]), ("floor", &[9.0, 4.0])] {
+            let row = rows.row(Suite::Durable, Side::Floor, id, id);
+            row.samples.extend(values.iter().map(|us| Sample {
+                round: 1,
+                figures: Figures {
+                    p50_us: Some(*us),
+                    per_second: Some(*us),
+                    ..Figures::default()
+                },
+                flush_us: 1.0,
+            }));
+        }
+        assert_eq!(rows.ratio("eddy", "floor", Metric::P50), Some(2.0));
+        assert_eq!(rows.ratio("floor", "eddy", Metric::Rate), Some(6.5 / 30.0));
     }
 
     #[test]

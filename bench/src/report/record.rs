@@ -64,6 +64,8 @@ cores. Values are medians over the rounds; ratios are taken within a round.
 - `flush us` is the median of 4 KiB appends with fdatasync just before the row: it says how the disk was.
 - `cN` is N callers with one request in flight each. All durable rows of Eddy are `synced`. HTTP is \
 HTTP/1.1 with keep-alive and the same client for all sides.
+- The append with its flush and the increment of one caller take turns within a round; the best of the \
+appends counts, also one without a node beside it.
 - Raw TCP is the better of blocking threads and tokio, in two processes.
 ";
 
