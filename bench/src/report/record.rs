@@ -14,6 +14,8 @@ const EARLIER: &str = "## Earlier";
 
 /// Writes the page and one plot for each suite that ran.
 pub(crate) fn write(bench: &Bench) -> Result<()> {
+    // Before the plots change the tree.
+    let revision = machine::revision();
     let plots = node::project().join("docs/bench");
     std::fs::create_dir_all(&plots)?;
     for suite in bench.plan.suites.iter().copied() {
@@ -25,12 +27,12 @@ pub(crate) fn write(bench: &Bench) -> Result<()> {
     let path = node::project().join("bench/RESULTS.md");
     let before = std::fs::read_to_string(&path).unwrap_or_default();
     let earlier = before.find(EARLIER).map_or("", |at| &before[at..]);
-    std::fs::write(&path, format!("{}\n{earlier}", page(bench)?))?;
+    std::fs::write(&path, format!("{}\n{earlier}", page(bench, &revision)?))?;
     eprintln!("wrote {}", path.display());
     Ok(())
 }
 
-fn page(bench: &Bench) -> Result<String> {
+fn page(bench: &Bench, revision: &str) -> Result<String> {
     let plan = &bench.plan;
     let mut out = String::from("# Results\n\n");
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
@@ -44,7 +46,7 @@ fn page(bench: &Bench) -> Result<String> {
         if plan.peers { " --peers" } else { "" },
         plan.rounds,
         plan.time.as_secs(),
-        machine::revision(),
+        revision,
     )?;
     writeln!(out, "- Machine: {}.", machine::describe())?;
     out.push_str(METHOD);
