@@ -210,7 +210,7 @@ impl Inner {
     /// Instances that agents may keep: the rest is for functions and turns that start.
     fn max_live(&self) -> usize {
         let max = self.config.max_instances as usize;
-        max - (max / 8).clamp(1, FOR_FUNCTIONS).min(max)
+        max.saturating_sub((max / 8).clamp(1, FOR_FUNCTIONS))
     }
 
     /// Drops the least recently used instances. Whether there were any.

@@ -4,6 +4,7 @@
 //! rows or not, and shortens it only now and then. When every row is in a sorted file the journal
 //! says nothing, and may be as empty as fjall itself leaves one that nothing was written to.
 
+use crate::rows::store_failed;
 use crate::store::Store;
 use eddy_types::{EddyError, ErrorCode};
 use fjall::PersistMode;
@@ -33,7 +34,7 @@ impl Store {
         engine.check()?;
         engine.poison(EddyError::new(CLOSED, "the store was closed"));
         self.settle()
-            .map_err(|error| crate::rows::store_failed("closing", &error))
+            .map_err(|error| store_failed("closing", &error))
     }
 
     /// Whether [`Self::close`] was called.
@@ -47,10 +48,9 @@ impl Store {
         let engine = &self.rows.engine;
         engine.rows.rotate_memtable()?;
         for _ in 0..LOOKS {
-            // Says whether writing them failed.
+            // Says whether writing them failed, and leaves nothing in fjall's hands for its journal.
             engine.db.persist(PersistMode::Buffer)?;
             if engine.rows.sealed_memtable_count() == 0 {
-                engine.db.persist(PersistMode::SyncAll)?;
                 empty_journals(&self.dir)?;
                 return Ok(true);
             }

@@ -6,7 +6,7 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Milliseconds until free pages go back to the system. The second that is mimalloc's default lets a
-/// node whose agents went keep up to 150 MB: its free pages go only when memory is asked for, and
+/// node whose agents went keep up to 50 MB: its free pages go only when memory is asked for, and
 /// who sleeps asks for none.
 const GIVE_BACK_MS: std::ffi::c_long = 10;
 /// `mi_option_purge_delay` in mimalloc's header, which the bindings do not name.

@@ -2,7 +2,7 @@
 //! to write back then and only tells the device to empty its own cache: that takes a fifth off a
 //! small durable write. The device writes whole blocks, so the bytes before and behind go with it.
 
-use super::APPEND_BLOCK as BLOCK;
+use super::{APPEND_BLOCK as BLOCK, block_of};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -35,8 +35,7 @@ impl Direct {
     ///
     /// Errors: `InvalidInput` or `Unsupported` when the file cannot be written so, and nothing was.
     pub(super) fn append(&mut self, cached: &File, buf: &[u8], offset: u64) -> io::Result<bool> {
-        let before = usize::try_from(offset % BLOCK as u64).map_err(io::Error::other)?;
-        let start = offset - before as u64;
+        let (start, before) = block_of(offset)?;
         let end = before + buf.len();
         let known = self.block.take() == Some(start);
         if end > LARGEST {

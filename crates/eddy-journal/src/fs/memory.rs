@@ -103,10 +103,6 @@ impl File for MemoryFile {
         Ok(())
     }
 
-    fn append_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-        self.write_all_at(buf, offset)
-    }
-
     fn sync_data(&self) -> io::Result<()> {
         Ok(())
     }

@@ -19,6 +19,13 @@ use std::sync::Arc;
 /// block of nearly every disk. Others refuse, and get the page cache.
 pub const APPEND_BLOCK: usize = 4096;
 
+/// Where the block begins that holds this offset, and how many of its bytes are before it.
+fn block_of(offset: u64) -> io::Result<(u64, usize)> {
+    let before = offset % APPEND_BLOCK as u64;
+    let start = offset - before;
+    Ok((start, usize::try_from(before).map_err(io::Error::other)?))
+}
+
 /// The operations on names.
 pub trait FileSystem: Send + Sync {
     /// Makes a folder and those above it, durably.
@@ -52,7 +59,9 @@ pub trait File: Send + Sync {
     /// Writes all of `buf` at `offset`, where only zeros follow: those behind it may be written
     /// again up to [`APPEND_BLOCK`], and so may what is before it. The file must be that long, and
     /// one thread at a time may append.
-    fn append_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
+    fn append_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(buf, offset)
+    }
     /// Nothing more is appended: what that needed may go.
     fn appended(&self) {}
     /// Makes its bytes and its length durable.

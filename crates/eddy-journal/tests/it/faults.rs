@@ -160,11 +160,10 @@ fn one_fault(nth: u64, is_sync: bool, crash: bool) {
             std::thread::yield_now();
         }
     }
-    // An append may be refused a moment before the failure is told.
-    let told = || opened.heard.failures() >= usize::from(failed);
-    (0..10_000)
-        .take_while(|_| !told())
-        .for_each(|_| std::thread::sleep(std::time::Duration::from_millis(1)));
+    if failed {
+        // An append may be refused a moment before the failure is told.
+        opened.heard.wait_failed();
+    }
     assert_eq!(opened.heard.failures(), usize::from(failed));
     let acked = opened.heard.acked(0);
     drop(opened);

@@ -1,7 +1,7 @@
 //! One file of the fault-injecting file system: durable bytes below, unflushed ones above.
 
 use super::{Dice, Fault, State};
-use crate::fs::{APPEND_BLOCK, File};
+use crate::fs::{APPEND_BLOCK, File, block_of};
 use parking_lot::Mutex;
 use std::io;
 use std::mem;
@@ -146,8 +146,7 @@ impl File for FaultFile {
 
     /// Writes whole blocks, as a disk does.
     fn append_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
-        let before = usize::try_from(offset % APPEND_BLOCK as u64).map_err(io::Error::other)?;
-        let start = offset - before as u64;
+        let (start, before) = block_of(offset)?;
         let end = before + buf.len();
         let mut blocks = vec![0; end.next_multiple_of(APPEND_BLOCK)];
         if start + blocks.len() as u64 > self.len()? {
