@@ -7,6 +7,8 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub const TIMEOUT: &str = "eddy-timeout";
 /// Request: `live` (the default) or `snapshot`, for queries.
 pub const CONSISTENCY: &str = "eddy-consistency";
+/// Request: the tenant that an operator acts for; a tenant's own token needs none.
+pub const TENANT: &str = "eddy-tenant";
 /// Answer: the id of the invocation that made it.
 pub const INVOCATION: &str = "eddy-invocation";
 /// Request: `respond-async` (RFC 7240) accepts an invocation and answers before it ran.

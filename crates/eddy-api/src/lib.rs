@@ -2,6 +2,7 @@
 //! options, and (feature `client`) a client. Wire types only: the server translates them from and
 //! to what the node speaks, so that neither side's inner types leak out.
 
+mod access;
 mod agent;
 mod app;
 #[cfg(feature = "client")]
@@ -13,10 +14,14 @@ mod invocation;
 mod problem;
 mod time;
 
+pub use access::{
+    CreatedToken, NewToken, SetTenant, Tenant, TenantLimits, TenantList, TenantUsage, Token,
+    TokenList,
+};
 pub use agent::{Agent, AgentPage, AgentRef};
 pub use app::{AgentType, App, AppComponent, AppList, Function, Method, Retries};
 #[cfg(feature = "client")]
-pub use client::{Answer, CallOptions, Client, PageQuery};
+pub use client::{Answer, CallOptions, Client, Credentials, PageQuery};
 pub use dead_letter::{DeadLetter, DeadLetterPage, DeadLetterSource};
 pub use deploy::{Base64, DeployComponent, DeployRequest, Module};
 pub use invocation::{

@@ -5,7 +5,7 @@ use crate::call::{Agent, Function};
 use crate::connect::{Connecting, Connector, Target};
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use eddy_link::tls::TlsClient;
-use eddy_link::{Config, Failure, Fate, Link, Reply, Request};
+use eddy_link::{Config, Failure, Fate, Link, Reply, Request, Token};
 use eddy_types::{EddyError, ErrorCode};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -46,6 +46,7 @@ pub struct ClientBuilder {
     patience: Duration,
     retries: usize,
     tenant: Option<String>,
+    token: Option<Token>,
 }
 
 impl ClientBuilder {
@@ -87,7 +88,15 @@ impl ClientBuilder {
         self
     }
 
-    /// The tenant of all requests; the node's own when not said.
+    /// The token to show, where the node demands one. Over `http://` and `eddy://` it goes in plain
+    /// text, and so only to this machine.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(Token::new(token));
+        self
+    }
+
+    /// The tenant of all requests, which only an operator chooses; the token's own when not said.
     #[must_use]
     pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
         self.tenant = Some(tenant.into());
@@ -129,6 +138,11 @@ impl ClientBuilder {
             }
             (_, false) => None,
         };
+        if self.token.is_some() && !target.tls && !target.is_loopback() {
+            let detail = format!("the token would go to {} in plain text", target.host);
+            return Err(EddyError::new(ErrorCode::InvalidArgument, detail)
+                .hint("Use an eddys:// or https:// address."));
+        }
         let software = concat!("eddy-client/", env!("CARGO_PKG_VERSION")).to_owned();
         let connector = Connector {
             target,
@@ -136,6 +150,7 @@ impl ClientBuilder {
             timeout: self.connect_timeout,
             config: Config {
                 software,
+                token: self.token,
                 ..Config::default()
             },
         };
@@ -172,6 +187,7 @@ impl Client {
             patience: Duration::ZERO,
             retries: RETRIES,
             tenant: None,
+            token: None,
         }
     }
 

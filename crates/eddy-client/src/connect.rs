@@ -5,6 +5,7 @@ use eddy_link::tls::TlsClient;
 use eddy_link::{Config, Link, Transport};
 use eddy_types::{EddyError, ErrorCode};
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -23,6 +24,16 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// Whether it is an address of this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let name = self.host.to_ascii_lowercase();
+        let address = name.parse::<IpAddr>();
+        address.map_or_else(
+            |_| name == "localhost" || name.ends_with(".localhost"),
+            |address| address.to_canonical().is_loopback(),
+        )
+    }
+
     /// Reads an address: `http://`, `https://`, `eddy://` or `eddys://`, a host and a port.
     pub(crate) fn parse(text: &str) -> Result<Self, EddyError> {
         let url = Url::parse(text).map_err(|error| bad(text, &error.to_string()))?;

@@ -21,5 +21,5 @@ pub use client::{Link, Linking, open};
 pub use frame::{PREFACE, is_preface};
 pub use request::{Failure, Fate, InvocationId, MAX_RESPONSE_BYTES, Operation, Reply, Request};
 pub use server::{Awaited, Drain, Handler, Responder, Room, Serving, serve};
-pub use settings::{Config, Settings};
+pub use settings::{Config, Settings, Token};
 pub use transport::{ByteStream, Transport};

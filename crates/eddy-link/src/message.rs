@@ -33,7 +33,7 @@ pub struct Hello {
     /// [`Settings::max_streams`].
     #[prost(uint32, tag = "7")]
     pub max_streams: u32,
-    /// Reserved: who the client is. Ignored by this version.
+    /// Who the client is, where the node asks for that. Only a client's counts.
     #[prost(string, optional, tag = "8")]
     pub token: Option<String>,
 }

@@ -2,6 +2,7 @@
 //! how long things may take. Fixed limits of messages are in `frame` and `message`.
 
 use eddy_types::{EddyError, ErrorCode};
+use std::fmt;
 use std::time::Duration;
 
 /// What one side is ready to receive. Announced in its HELLO.
@@ -57,6 +58,27 @@ impl Default for Settings {
     }
 }
 
+/// A token, which no log shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// The text of a token.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
+    }
+}
+
 /// How one side of a link behaves. The defaults are what docs/protocol.md says.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -64,6 +86,8 @@ pub struct Config {
     pub settings: Settings,
     /// The program behind this side, such as `eddy/0.1.0`. For logs only.
     pub software: String,
+    /// What a client shows to say who it is. A server shows none.
+    pub token: Option<Token>,
     /// Longest wait for the other side's HELLO.
     pub hello_timeout: Duration,
     /// A link that was silent this long is asked with a PING; after half as long again without any
@@ -92,6 +116,7 @@ impl Default for Config {
         Self {
             settings: Settings::default(),
             software: concat!("eddy/", env!("CARGO_PKG_VERSION")).to_owned(),
+            token: None,
             hello_timeout: Duration::from_secs(10),
             keepalive: Duration::from_secs(30),
             body_timeout: Duration::from_secs(60),

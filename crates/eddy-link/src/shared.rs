@@ -45,8 +45,12 @@ pub(crate) trait Role: Send + Sized + 'static {
         frame: Frame,
         events: &mut Vec<Self::Event>,
     ) -> Result<(), EddyError>;
-    /// The other side said who it is.
-    fn greeted(state: &mut State<Self>, events: &mut Vec<Self::Event>);
+    /// The other side said who it is. An error refuses it.
+    fn greeted(
+        state: &mut State<Self>,
+        token: Option<&str>,
+        events: &mut Vec<Self::Event>,
+    ) -> Result<(), EddyError>;
     /// The other side takes no new streams.
     fn goaway(state: &mut State<Self>, last: u64, reason: EddyError, events: &mut Vec<Self::Event>);
     /// A message under reassembly makes no progress.

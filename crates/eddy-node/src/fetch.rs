@@ -1,5 +1,6 @@
 //! Outbound HTTP for guests: only to hosts that the manifest allows, redirects included.
 
+mod grant;
 mod resolve;
 
 use crate::catalog::App;
@@ -7,6 +8,8 @@ use bytes::Bytes;
 use eddy_types::limits::MAX_FETCH_BODY_BYTES;
 use eddy_types::{Capabilities, EddyError, ErrorCode};
 use eddy_wasm::{HttpRequest, HttpResponse};
+pub(crate) use grant::Reach;
+use grant::not_granted;
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Response, Url, redirect};
 use resolve::{Guarded, Refused};
@@ -56,12 +59,29 @@ fn allows(capabilities: &Capabilities, url: &Url) -> bool {
     })
 }
 
-fn denied(url: &Url) -> EddyError {
+impl Reach {
+    /// Whether a request may go to `url`.
+    fn check(&self, url: &Url) -> Result<(), EddyError> {
+        if !allows(&self.capabilities, url) {
+            return Err(denied(url));
+        }
+        if !self.account.grant().covers(url) {
+            return Err(not_granted(&host_and_port(url)));
+        }
+        Ok(())
+    }
+}
+
+fn host_and_port(url: &Url) -> String {
     let host = url.host_str().unwrap_or("?");
-    let shown = match url.port() {
+    match url.port() {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
-    };
+    }
+}
+
+fn denied(url: &Url) -> EddyError {
+    let shown = host_and_port(url);
     EddyError::new(
         ErrorCode::CapabilityDenied,
         format!("the app may not reach {shown}"),
@@ -73,22 +93,21 @@ fn denied(url: &Url) -> EddyError {
 
 /// A client that follows redirects only where the app may go, and connects only to addresses that
 /// a name may stand for.
-pub(crate) fn client(capabilities: &Capabilities) -> Result<Client, EddyError> {
-    client_with(capabilities, Guarded::default())
+pub(crate) fn client(reach: &Reach) -> Result<Client, EddyError> {
+    client_with(reach, Guarded::of(reach.account.clone()))
 }
 
-fn client_with(capabilities: &Capabilities, names: Guarded) -> Result<Client, EddyError> {
+fn client_with(reach: &Reach, names: Guarded) -> Result<Client, EddyError> {
     // Another part of the process may have chosen a provider already; either will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let capabilities = capabilities.clone();
+    let reach = reach.clone();
     let policy = redirect::Policy::custom(move |attempt| {
         if attempt.previous().len() > MAX_REDIRECTS {
             attempt.error("too many redirects")
-        } else if allows(&capabilities, attempt.url()) {
-            attempt.follow()
+        } else if let Err(refused) = reach.check(attempt.url()) {
+            attempt.error(Redirected(refused))
         } else {
-            let refused = Redirected(denied(attempt.url()));
-            attempt.error(refused)
+            attempt.follow()
         }
     });
     Client::builder()
@@ -101,10 +120,10 @@ fn client_with(capabilities: &Capabilities, names: Guarded) -> Result<Client, Ed
 
 /// Checks a guest's request before anything is sent.
 pub(crate) fn check(app: &App, request: HttpRequest) -> Result<Request, EddyError> {
-    check_for(&app.spec.capabilities, request)
+    check_for(&app.reach, request)
 }
 
-fn check_for(capabilities: &Capabilities, request: HttpRequest) -> Result<Request, EddyError> {
+fn check_for(reach: &Reach, request: HttpRequest) -> Result<Request, EddyError> {
     let bad = |what: String| EddyError::new(ErrorCode::InvalidArgument, what);
     // The address itself may hold secrets, and errors are shown and kept.
     let url = Url::parse(&request.url)
@@ -115,9 +134,7 @@ fn check_for(capabilities: &Capabilities, request: HttpRequest) -> Result<Reques
             url.scheme()
         )));
     }
-    if !allows(capabilities, &url) {
-        return Err(denied(&url));
-    }
+    reach.check(&url)?;
     let method = Method::from_bytes(request.method.as_bytes())
         .map_err(|_| bad(format!("{:?} is not an HTTP method", request.method)))?;
     let mut checked = Request::new(method, url);

@@ -1,6 +1,7 @@
 //! What all parts of a node share, and the step: take a shard, let the core decide, carry out what
 //! it says. No two shards are ever held at once.
 
+use crate::access::Access;
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::durability::Applier;
@@ -65,6 +66,7 @@ pub(crate) struct Inner {
     pub(crate) flushes: Box<dyn Fn() -> u64 + Send + Sync>,
     pub(crate) map: ShardMap,
     pub(crate) shards: Vec<Shard>,
+    pub(crate) access: Access,
     pub(crate) catalog: Catalog,
     pub(crate) applier: Applier,
     pub(crate) recent: Recent,

@@ -11,11 +11,13 @@
 //! | `host`, `effects`, `fetch` | what guests may do |
 //! | `live` | instances of agents, passivation |
 //! | `catalog` | what is deployed |
+//! | `access` | tenants and tokens |
 //! | `listing` | look-ups for the API |
 //! | `durability` | journal, store, checkpoints, replay |
 //! | `recent`, `stats` | invocations and counters |
 //! | `data_dir`, `clock`, `tasks`, `reply` | the ground |
 
+mod access;
 mod catalog;
 mod clock;
 mod data_dir;
@@ -43,5 +45,8 @@ mod stats;
 mod tasks;
 mod turns;
 
+pub use access::{
+    NewToken, OfflineAccess, Session, TenantInfo, TenantPermit, TokenInfo, TokenText,
+};
 pub use facade::*;
 pub use node::Node;

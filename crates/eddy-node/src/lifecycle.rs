@@ -1,6 +1,7 @@
 //! How a node comes up and goes down, and what keeps it going in between: the epoch of guests, the
 //! ticks of shards, passivation.
 
+use crate::access::Access;
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::data_dir::DataDir;
@@ -79,6 +80,7 @@ pub(crate) fn open(
         flushes: Box::new(move || counting.stats().syncs),
         map,
         shards,
+        access: Access::load(dir.clone())?,
         catalog: Catalog::new(dir),
         store,
         config,

@@ -1,6 +1,7 @@
 //! Live instances of agents, and passivation: idle ones go after their time, or earlier, least
 //! recently used first, when room is needed. Only idle ones are counted and can be dropped.
 
+use crate::access::Account;
 use crate::catalog::App;
 use crate::clock;
 use crate::inner::Inner;
@@ -219,9 +220,27 @@ impl Inner {
         self.drop_oldest(|dropped, _| dropped >= wanted) > 0
     }
 
-    /// Drops the least recently used instances, until enough of them and of their bytes are gone
-    /// or none is left of those that were idle at the beginning. Answers how many.
+    /// Makes room for one more instance of a tenant, among its own: spares go, then idle agents,
+    /// least recently used first, an eighth of the limit at once. Whether any went.
+    pub(crate) fn make_room_of(&self, account: &Account) -> bool {
+        let spares = self.drop_spares_of(&account.tenant);
+        let wanted = account.memory.limit().unwrap_or_default() / 8;
+        let own = |agent: &AgentId| *agent.tenant() == account.tenant;
+        self.drop_oldest_of(own, |_, freed| freed >= wanted) > 0 || spares
+    }
+
+    /// [`Self::drop_oldest_of`] of all agents.
     fn drop_oldest(&self, enough: impl Fn(usize, usize) -> bool) -> usize {
+        self.drop_oldest_of(|_| true, enough)
+    }
+
+    /// Drops the least recently used instances of such agents, until enough of them and of their bytes
+    /// are gone or none is left of those that were idle at the beginning. Answers how many.
+    fn drop_oldest_of(
+        &self,
+        of: impl Fn(&AgentId) -> bool,
+        enough: impl Fn(usize, usize) -> bool,
+    ) -> usize {
         let mut oldest: Vec<(Instant, AgentId, usize)> = Vec::new();
         for (index, shard) in self.shards.iter().enumerate() {
             let state = shard.lock();
@@ -230,6 +249,7 @@ impl Inner {
                     .live
                     .idle
                     .iter()
+                    .filter(|(agent, _)| of(agent))
                     .map(|(a, live)| (live.last_used, a.clone(), index)),
             );
         }

@@ -1,6 +1,6 @@
 //! The node as the outside sees it: start, listings, deploys, stop. Requests are in `requests.rs`.
 
-use crate::catalog;
+use crate::catalog::{self, Owner};
 use crate::durability;
 use crate::facade::{
     AgentInfo, DeadLetterInfo, Deployment, InvocationInfo, NodeConfig, NodeStats, Page,
@@ -45,7 +45,7 @@ impl Node {
         let (inner, events) = tasks::blocking(move || open(config, tasks)).await??;
         inner
             .catalog
-            .load(&inner.engine, &inner.config.secrets)
+            .load(&inner.engine, &inner.config.secrets, &inner.access)
             .await?;
         let mut threads = Vec::new();
         let applying = inner.clone();
@@ -160,7 +160,11 @@ impl Node {
         tasks::blocking(move || {
             let _busy = busy;
             let catalog = &inner.catalog;
-            let spec = catalog.install(&tenant, manifest, prepared, &inner.config.secrets)?;
+            let owner = Owner {
+                account: inner.access.account(&tenant),
+                secrets: &inner.config.secrets,
+            };
+            let spec = catalog.install(&owner, manifest, prepared)?;
             catalog.sweep(&inner.engine);
             Ok(spec)
         })

@@ -11,6 +11,7 @@ use crate::catalog::{App, Loaded};
 use crate::clock;
 use crate::inner::Inner;
 use crate::turns::guarded;
+use eddy_types::TenantId;
 use eddy_wasm::{CancelToken, Fault, Instance, InstanceLimits};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -125,10 +126,7 @@ pub(crate) fn retire(inner: &Inner, app: &App, instance: Instance) {
 
 /// Makes spares until there are enough, or no more may be made.
 async fn fill_shelf(inner: &Arc<Inner>, app: &App, loaded: &Loaded, kind: Kind) {
-    let limits = InstanceLimits {
-        memory: kind.1,
-        env: Some(app.env.clone()),
-    };
+    let limits = app.instance_limits(kind.1);
     loop {
         // Behind everything that waits for a thread.
         tokio::task::yield_now().await;
@@ -277,12 +275,19 @@ impl Inner {
 
     /// Drops all spares, so that others have their room. Whether there were any.
     pub(crate) fn drop_spares(&self) -> bool {
-        let mut any = false;
-        for app in self.catalog.every_app() {
-            any |= app.spares.drop_all();
-        }
-        any
+        drop_all(&self.catalog.every_app())
     }
+
+    /// The same of one tenant.
+    pub(crate) fn drop_spares_of(&self, tenant: &TenantId) -> bool {
+        drop_all(&self.catalog.apps(tenant))
+    }
+}
+
+/// Drops all spares of some apps. Whether there were any.
+fn drop_all(apps: &[Arc<App>]) -> bool {
+    let dropped = apps.iter().filter(|app| app.spares.drop_all());
+    dropped.count() > 0
 }
 
 #[cfg(test)]

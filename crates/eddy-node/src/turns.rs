@@ -12,7 +12,7 @@ use crate::spares;
 use bytes::Bytes;
 use eddy_core::{MessageId, TurnEnd, TurnId, TurnPolicy, TurnStart};
 use eddy_types::{AgentId, EddyError, ErrorCode, MethodName, TimeoutSpec, Timestamp};
-use eddy_wasm::{CancelReason, CancelToken, Fault, Instance, InstanceLimits, Target, TurnOutcome};
+use eddy_wasm::{CancelReason, CancelToken, Fault, Instance, Target, TurnOutcome};
 use futures::FutureExt as _;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
@@ -276,13 +276,13 @@ pub(crate) async fn instantiate(
     if let Some(spare) = spares::take(inner, app, loaded, memory) {
         return Ok(spare);
     }
-    let limits = InstanceLimits {
-        memory,
-        env: Some(app.env.clone()),
-    };
+    let limits = app.instance_limits(memory);
     let program = loaded.program.as_ref();
     let make = || loaded.code.instantiate(&limits, program, cancel);
     let mut made = make().await;
+    if matches!(made, Err(Fault::SharedMemoryLimit { .. })) && inner.make_room_of(&app.account) {
+        made = make().await;
+    }
     if no_room(&made) && inner.drop_spares() {
         made = make().await;
     }

@@ -3,12 +3,13 @@
 
 use crate::state::{BODY_UNIT, Shared};
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use eddy_types::limits::{BODY_READ_TIMEOUT, MAX_PAYLOAD_BYTES};
 use eddy_types::{EddyError, ErrorCode};
 use http_body_util::BodyExt as _;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -61,6 +62,26 @@ pub(crate) async fn argument(
         check_json(&held.bytes)?;
     }
     Ok(held)
+}
+
+/// Largest document about a token or a tenant, in bytes.
+const MAX_DOCUMENT: usize = 256 << 10;
+
+/// Reads a small document of the API.
+pub(crate) async fn document<T: DeserializeOwned>(
+    shared: &Shared,
+    request: Request,
+) -> Result<T, EddyError> {
+    let (parts, body) = request.into_parts();
+    let held = read(shared, &parts.headers, body, MAX_DOCUMENT).await?;
+    serde_json::from_slice(&held.bytes).map_err(|error| {
+        let code = match error.classify() {
+            serde_json::error::Category::Data => ErrorCode::InvalidArgument,
+            _ => ErrorCode::InvalidJson,
+        };
+        EddyError::new(code, format!("the body of the request: {error}"))
+            .hint("See /v1/openapi.json for its form.")
+    })
 }
 
 /// Reads a body of at most `limit` bytes.

@@ -7,12 +7,14 @@
 //! | `tls` | TLS, and which protocol a connection speaks |
 //! | `link` | the native link: the same node behind another protocol |
 //! | `origin` | which pages and host names are let in |
+//! | `caller` | tokens, tenants and what a bearer may do |
 //! | `routes` | a file per group of routes |
 //! | `request`, `body`, `options` | from a request to what the node takes |
 //! | `reply`, `convert` | from what the node says to an answer |
 //! | `metrics` | `/metrics` |
 
 mod body;
+mod caller;
 mod convert;
 mod link;
 mod listen;
@@ -26,5 +28,5 @@ mod state;
 mod tls;
 
 pub use eddy_link::tls::TlsServer;
-pub use listen::{Server, check_listen};
+pub use listen::{Protection, Server, check_listen};
 pub use routes::openapi_json;

@@ -8,27 +8,32 @@ use crate::state::AppState;
 use bytes::Bytes;
 use eddy_core::MessageId;
 use eddy_link::{Handler, Operation, Request, Responder, Room};
-use eddy_node::{CallOptions, Reply};
+use eddy_node::{CallOptions, Reply, Session, TenantPermit};
 use eddy_types::limits::MAX_IN_FLIGHT;
-use eddy_types::{AgentId, EddyError, ErrorCode, FunctionId, Key, MethodName, Name, TenantId};
-use std::sync::Arc;
+use eddy_types::{
+    AgentId, EddyError, ErrorCode, FunctionId, Key, MethodName, Name, Permission, TenantId,
+};
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Answers the requests of every link.
+/// Answers the requests of one link.
+#[derive(Clone)]
 pub(crate) struct LinkHandler {
-    pub(crate) state: AppState,
-    pub(crate) stats: Arc<HttpStats>,
+    state: AppState,
+    stats: Arc<HttpStats>,
     /// The room that requests over HTTP have, too.
-    pub(crate) in_flight: Arc<Semaphore>,
+    in_flight: Arc<Semaphore>,
+    /// Who its client is, once that was said.
+    session: OnceLock<Session>,
 }
 
 /// A request that was let in; its room is free again when it is answered.
 struct Admitted {
     responder: Responder,
     counted: InFlight,
-    _room: OwnedSemaphorePermit,
+    _room: (OwnedSemaphorePermit, TenantPermit),
 }
 
 /// Counts a request while it is handled, as one over HTTP is counted.
@@ -48,6 +53,13 @@ impl Drop for InFlight {
 }
 
 impl Handler for LinkHandler {
+    fn greet(&self, token: Option<&str>) -> Result<(), EddyError> {
+        let session = self.state.node.session(token, None)?;
+        // A link has one HELLO.
+        let _ = self.session.set(session);
+        Ok(())
+    }
+
     fn batch(&self, requests: usize, run: &mut dyn FnMut()) {
         // Who came alone is worth a flush of its own on this thread. Several turns are better
         // flushed by the journal's thread, while this one takes the next ones.
@@ -60,11 +72,11 @@ impl Handler for LinkHandler {
     }
 
     fn handle(&self, request: Request, responder: Responder) {
-        let room = self.in_flight.clone().try_acquire_owned();
-        let checked = room
-            .map_err(|_| full())
-            .and_then(|room| Ok((room, argument(request.body)?, self.tenant(request.tenant)?)));
-        let (room, argument, tenant) = match checked {
+        let checked = self.admit(&request).and_then(|(tenant, room)| {
+            let argument = argument(request.body)?;
+            Ok((tenant, room, argument))
+        });
+        let (tenant, room, argument) = match checked {
             Ok(checked) => checked,
             Err(error) => return refuse(&self.stats, responder, &error),
         };
@@ -106,6 +118,37 @@ impl Handler for LinkHandler {
 }
 
 impl LinkHandler {
+    pub(crate) fn new(state: AppState, stats: Arc<HttpStats>, in_flight: Arc<Semaphore>) -> Self {
+        Self {
+            state,
+            stats,
+            in_flight,
+            session: OnceLock::new(),
+        }
+    }
+
+    /// The tenant of a request whose client may ask for it, and room for the request.
+    fn admit(
+        &self,
+        request: &Request,
+    ) -> Result<(TenantId, (OwnedSemaphorePermit, TenantPermit)), EddyError> {
+        let greeted = self.session.get();
+        let greeted =
+            greeted.ok_or_else(|| EddyError::internal("a request came before its link's HELLO"))?;
+        let tenant = request.tenant.as_deref();
+        let session = self.state.node.session_again(greeted, tenant)?;
+        let needed = match request.operation {
+            Operation::Delete { .. } => Permission::Change,
+            Operation::Call { .. } | Operation::Invoke { .. } | Operation::Submit { .. } => {
+                Permission::Call
+            }
+        };
+        let tenant = session.may(needed)?.clone();
+        let permit = session.admit()?;
+        let room = self.in_flight.clone().try_acquire_owned();
+        Ok((tenant, (room.map_err(|_| full())?, permit)))
+    }
+
     fn call(
         &self,
         agent: AgentId,
@@ -170,19 +213,6 @@ impl LinkHandler {
             admitted.reply(None, deleted.map(|()| Bytes::from_static(b"null")));
         };
         self.state.node.run(Box::pin(work));
-    }
-
-    /// The tenant asked for. Without tokens there is one.
-    fn tenant(&self, asked: Option<String>) -> Result<TenantId, EddyError> {
-        let own = &self.state.tenant;
-        match asked {
-            Some(asked) if asked != own.as_str() => Err(EddyError::new(
-                ErrorCode::InvalidArgument,
-                format!("this node has no tenant {asked:?}: without tokens, all is of {own:?}"),
-            )
-            .hint("Leave the tenant out.")),
-            _ => Ok(own.clone()),
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The address, the connections and their limits. The only place of the server that starts tasks:
 //! one per connection, tracked, so that shutdown can wait for them.
 
+use crate::caller;
 use crate::link::{self, LinkHandler};
 use crate::metrics::{HttpStats, registry};
 use crate::origin;
@@ -14,7 +15,7 @@ use axum::body::Body;
 use axum::http::{Request, Response};
 use eddy_link::tls::TlsServer;
 use eddy_link::{ByteStream, Transport};
-use eddy_node::Node;
+use eddy_node::{Node, TenantPermit};
 use eddy_types::limits::{HEAD_READ_TIMEOUT, MAX_CONNECTIONS, MAX_IN_FLIGHT, MAX_LINKS};
 use eddy_types::{EddyError, ErrorCode};
 use futures::FutureExt as _;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -43,6 +44,9 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// HTTP/2: requests one connection may have open.
 const STREAMS_PER_CONNECTION: u32 = 1024;
 
+/// What everybody may ask.
+const OPEN: [&str; 3] = ["/healthz", "/readyz", "/v1/openapi.json"];
+
 /// A bound listener in front of a node.
 pub struct Server {
     listener: TcpListener,
@@ -52,36 +56,66 @@ pub struct Server {
 
 /// What every connection needs.
 struct Connections {
+    state: AppState,
     router: Router,
     stats: Arc<HttpStats>,
     in_flight: Arc<Semaphore>,
     /// Links stay as long as their clients like: they must leave room for HTTP.
     links: Semaphore,
-    link: Arc<LinkHandler>,
+    /// What the handler of each link is made of.
+    link: LinkHandler,
     /// Native links are to end when they have answered what they took.
     stopping: CancellationToken,
 }
 
-/// `insecure-listen` for an address that other machines can reach: there are no tokens yet.
-pub fn check_listen(address: SocketAddr) -> Result<(), EddyError> {
+/// What protects a node from who can reach it.
+#[derive(Clone, Copy, Debug)]
+pub struct Protection {
+    /// Requests need a token.
+    pub tokens: bool,
+    /// Connections are encrypted, by the node or, as its operator says, by a proxy in front of it.
+    pub encrypted: bool,
+}
+
+/// `insecure-listen` for an address that other machines can reach, without tokens or in plain text.
+pub fn check_listen(address: SocketAddr, protection: Protection) -> Result<(), EddyError> {
     if address.ip().to_canonical().is_loopback() {
         return Ok(());
     }
-    Err(EddyError::new(
-        ErrorCode::InsecureListen,
-        format!(
-            "{address} can be reached from other machines, and this version has no authentication"
-        ),
-    )
-    .hint("Listen on 127.0.0.1 and put a proxy that authenticates in front."))
+    let refused = |why: &str, hint: &str| {
+        let detail = format!("{address} can be reached from other machines, and {why}");
+        Err(EddyError::new(ErrorCode::InsecureListen, detail).hint(hint))
+    };
+    if !protection.tokens {
+        return refused(
+            "the node has no tokens: it would trust whoever comes",
+            "Make an operator's token first: `eddy token create --role operator --data DIR`.",
+        );
+    }
+    if !protection.encrypted {
+        return refused(
+            "tokens would go over the network in plain text",
+            "Give --tls-cert and --tls-key, or --plain-http when a proxy in front adds TLS.",
+        );
+    }
+    Ok(())
 }
 
 impl Server {
-    /// Binds to `address`, a loopback one; port 0 takes a free port.
+    /// Binds to `address`; port 0 takes a free port. `encrypted` says that connections are, or that
+    /// somebody in front sees to it.
     ///
     /// Errors: `insecure-listen`, `listen-failed`.
-    pub async fn bind(address: SocketAddr, node: Arc<Node>) -> Result<Self, EddyError> {
-        check_listen(address)?;
+    pub async fn bind(
+        address: SocketAddr,
+        node: Arc<Node>,
+        encrypted: bool,
+    ) -> Result<Self, EddyError> {
+        let protection = Protection {
+            tokens: node.demands_tokens(),
+            encrypted,
+        };
+        check_listen(address, protection)?;
         let listener = TcpListener::bind(address).await.map_err(|error| {
             EddyError::new(
                 ErrorCode::ListenFailed,
@@ -94,15 +128,12 @@ impl Server {
         let state = AppState::new(node);
         let router = routes::router(state.clone(), metrics);
         let in_flight = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
-        let link = Arc::new(LinkHandler {
-            state,
-            stats: stats.clone(),
-            in_flight: in_flight.clone(),
-        });
+        let link = LinkHandler::new(state.clone(), stats.clone(), in_flight.clone());
         Ok(Self {
             listener,
             tls: None,
             shared: Arc::new(Connections {
+                state,
                 router,
                 stats,
                 in_flight,
@@ -230,7 +261,8 @@ impl Connections {
         };
         let _open = Gauge::up(&self.stats.links);
         let config = eddy_link::Config::default();
-        let (mut serving, drain) = eddy_link::serve(transport, self.link.clone(), &config);
+        let handler = Arc::new(self.link.clone());
+        let (mut serving, drain) = eddy_link::serve(transport, handler, &config);
         let ended = tokio::select! {
             ended = &mut serving => ended,
             () = self.stopping.cancelled() => {
@@ -244,10 +276,10 @@ impl Connections {
     }
 
     /// Answers one request; a panic in a handler becomes an answer too.
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    async fn answer(&self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let _open = Gauge::up(&self.stats.in_flight);
-        let response = match self.admit(&request) {
-            Ok(_permit) => {
+        let response = match self.admit(&mut request) {
+            Ok(_permits) => {
                 let handled = self.router.clone().oneshot(request);
                 match AssertUnwindSafe(handled).catch_unwind().await {
                     Ok(Ok(response)) => response,
@@ -264,21 +296,36 @@ impl Connections {
         Ok(response)
     }
 
-    /// Whether no foreign page asks, and there is room; health and metrics always have some.
-    fn admit(
-        &self,
-        request: &Request<Incoming>,
-    ) -> Result<Option<tokio::sync::SemaphorePermit<'_>>, EddyError> {
-        origin::check(request.uri(), request.headers())?;
-        if !request.uri().path().starts_with("/v1/") {
-            return Ok(None);
+    /// Whether no foreign page asks, the bearer is known, and there is room. Health has always some,
+    /// and needs no token; metrics has some, too.
+    fn admit(&self, request: &mut Request<Incoming>) -> Result<Permits<'_>, EddyError> {
+        let node = &self.state.node;
+        if !node.demands_tokens() {
+            origin::check(request.uri(), request.headers())?;
         }
-        no_strange_query(request.method(), request.uri())?;
-        self.in_flight
-            .try_acquire()
-            .map(Some)
-            .map_err(|_| link::full())
+        let path = request.uri().path();
+        if OPEN.contains(&path) {
+            return Ok(Permits::default());
+        }
+        let session = caller::session(node, request.headers())?;
+        let mut permits = Permits::default();
+        if path.starts_with("/v1/") {
+            no_strange_query(request.method(), request.uri())?;
+            permits = Permits {
+                _tenant: Some(session.admit()?),
+                _node: Some(self.in_flight.try_acquire().map_err(|_| link::full())?),
+            };
+        }
+        request.extensions_mut().insert(session);
+        Ok(permits)
     }
+}
+
+/// The room that a request takes while it is handled.
+#[derive(Default)]
+struct Permits<'a> {
+    _tenant: Option<TenantPermit>,
+    _node: Option<SemaphorePermit<'a>>,
 }
 
 fn http1_builder() -> http1::Builder {
@@ -321,27 +368,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_is_listened_on() {
-        for good in [
+    fn other_machines_get_in_with_tokens_over_tls_only() {
+        let check = |address: &str, tokens, encrypted| {
+            let address = address.parse().expect("an address");
+            check_listen(address, Protection { tokens, encrypted }).map_err(|error| error.code)
+        };
+        for near in [
             "127.0.0.1:0",
             "127.9.9.9:1",
             "[::1]:7400",
             "[::ffff:127.0.0.1]:1",
         ] {
-            assert_eq!(
-                check_listen(good.parse().expect("an address")),
-                Ok(()),
-                "{good}"
-            );
+            assert_eq!(check(near, false, false), Ok(()), "{near}");
         }
-        for bad in [
+        for far in [
             "0.0.0.0:7400",
             "10.0.0.1:1",
             "[::]:1",
             "[::ffff:10.0.0.1]:1",
         ] {
-            let error = check_listen(bad.parse().expect("an address")).expect_err(bad);
-            assert_eq!(error.code, ErrorCode::InsecureListen);
+            for (tokens, encrypted) in [(false, false), (false, true), (true, false)] {
+                let refused = check(far, tokens, encrypted);
+                assert_eq!(refused, Err(ErrorCode::InsecureListen), "{far}");
+            }
+            assert_eq!(check(far, true, true), Ok(()), "{far}");
         }
     }
 }

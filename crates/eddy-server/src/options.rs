@@ -27,7 +27,10 @@ pub(crate) fn call_options(headers: &HeaderMap) -> Result<CallOptions, EddyError
 }
 
 /// A header that must not stand there twice: which one would count?
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, EddyError> {
+pub(crate) fn single<'a>(
+    headers: &'a HeaderMap,
+    name: &str,
+) -> Result<Option<&'a HeaderValue>, EddyError> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     match values.next() {

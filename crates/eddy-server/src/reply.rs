@@ -38,6 +38,10 @@ pub(crate) fn problem(error: &EddyError) -> Response {
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    if status == StatusCode::UNAUTHORIZED && error.guest.is_none() {
+        // RFC 6750, section 3.
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     let named = error
         .retry_after
         .map(|after| after.as_millis().div_ceil(1000));

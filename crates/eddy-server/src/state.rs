@@ -1,7 +1,6 @@
 //! What every route shares.
 
 use eddy_node::Node;
-use eddy_types::TenantId;
 use eddy_types::limits::{MAX_BODY_BYTES_IN_FLIGHT, MAX_DEPLOYS_AT_ONCE};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -16,8 +15,6 @@ pub(crate) struct AppState(Arc<Shared>);
 /// See [`AppState`].
 pub(crate) struct Shared {
     pub(crate) node: Arc<Node>,
-    /// Requests of a node without tokens all belong to this one.
-    pub(crate) tenant: TenantId,
     /// Room for large bodies, in units of [`BODY_UNIT`].
     pub(crate) bodies: Arc<Semaphore>,
     pub(crate) deploys: Semaphore,
@@ -27,7 +24,6 @@ impl AppState {
     pub(crate) fn new(node: Arc<Node>) -> Self {
         Self(Arc::new(Shared {
             node,
-            tenant: TenantId::default_tenant(),
             bodies: Arc::new(Semaphore::new(MAX_BODY_BYTES_IN_FLIGHT / BODY_UNIT)),
             deploys: Semaphore::new(MAX_DEPLOYS_AT_ONCE),
         }))

@@ -140,7 +140,7 @@ macro_rules! text_type {
 }
 
 text_type!(
-    /// The owner of apps and data. Every address belongs to one. `default` on loopback.
+    /// The owner of apps and data. Every address belongs to one.
     TenantId, "tenant", check_name
 );
 text_type!(
@@ -157,10 +157,13 @@ text_type!(
 );
 
 impl TenantId {
-    /// The tenant of a node that has no tokens.
+    /// The name of the tenant that every node has.
+    pub const DEFAULT: &str = "default";
+
+    /// The tenant that every node has: whoever names no other acts for it.
     #[must_use]
     pub fn default_tenant() -> Self {
-        Self(Arc::from("default"))
+        Self(Arc::from(Self::DEFAULT))
     }
 }
 

@@ -71,6 +71,16 @@ error_codes! {
     MethodNotAllowed = "method-not-allowed", 405, false;
     /// A page of another site called a node that has no authentication.
     CrossOrigin = "cross-origin", 403, false;
+    /// The request carries no token that the node knows.
+    Unauthenticated = "unauthenticated", 401, false;
+    /// The token's role does not allow this.
+    PermissionDenied = "permission-denied", 403, false;
+    /// No such tenant.
+    UnknownTenant = "unknown-tenant", 404, false;
+    /// No such token.
+    UnknownToken = "unknown-token", 404, false;
+    /// Nobody could look after the node any more.
+    OperatorNeeded = "operator-needed", 409, false;
 
     // Deploy
     /// The manifest is wrong.
@@ -127,6 +137,10 @@ error_codes! {
     MailboxFull = "mailbox-full", 429, true;
     /// Too many invocations wait for the function.
     ConcurrencyLimit = "concurrency-limit", 429, true;
+    /// The tenant uses as much as it may.
+    TenantLimit = "tenant-limit", 429, true;
+    /// The tenant stores as much as it may.
+    StorageLimit = "storage-limit", 507, false;
     /// The node has no room for this now.
     Overloaded = "overloaded", 503, true;
     /// The app is deployed, but the node could not load it.
@@ -149,7 +163,7 @@ error_codes! {
     IncompatibleData = "incompatible-data", 500, false;
     /// The address to listen on cannot be used.
     ListenFailed = "listen-failed", 503, false;
-    /// A non-loopback address needs authentication, which this version does not have.
+    /// An address that other machines reach needs tokens, and TLS.
     InsecureListen = "insecure-listen", 400, false;
     /// The client cannot reach the node.
     NodeUnreachable = "node-unreachable", 503, true;

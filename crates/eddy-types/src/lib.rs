@@ -2,6 +2,7 @@
 //! of an app. No I/O, no async, no clock. Stays small: a type lives here only when two crates
 //! that do not depend on each other need it.
 
+mod access;
 mod address;
 mod app;
 mod collections;
@@ -11,6 +12,7 @@ pub mod limits;
 pub mod manifest;
 mod time;
 
+pub use access::{Permission, Role, TenantLimits, TenantSpec};
 pub use address::{AgentId, FunctionId, Key, MethodName, Name, Seq, ShardId, ShardMap, TenantId};
 pub use app::{
     AgentSpec, AppSpec, Capabilities, Component, ComponentKind, Durability, Env, FunctionSpec,

@@ -101,3 +101,16 @@ pub const DEPLOY_GUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest pause in the body of a request.
 pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Tokens of one tenant, and of the node itself.
+pub const MAX_TOKENS_PER_TENANT: usize = 1000;
+/// Tenants of one node.
+pub const MAX_TENANTS: usize = 10_000;
+/// Longest name that a token is given, in bytes.
+pub const MAX_TOKEN_NAME_BYTES: usize = 100;
+/// What a tenant may use unless an operator says otherwise. The default tenant has no limits.
+pub const DEFAULT_TENANT_LIMITS: crate::TenantLimits = crate::TenantLimits {
+    memory: Some(2 << 30),
+    concurrency: Some(1024),
+    rate: Some(10_000),
+    storage: Some(10 << 30),
+};

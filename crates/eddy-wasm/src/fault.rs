@@ -3,6 +3,7 @@
 
 use crate::cancel::CancelReason;
 use crate::instance::{Cancelled, MAX_HOST_CALL_BYTES};
+use crate::limiter::Denied;
 use eddy_types::{EddyError, ErrorCode};
 use std::fmt::Write as _;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
@@ -31,6 +32,11 @@ pub enum Fault {
     Aborted,
     /// The guest asked for more memory than it may have, and did not survive that.
     MemoryLimit {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The instances that share a memory limit have used it up.
+    SharedMemoryLimit {
         /// The limit, in bytes.
         limit: usize,
     },
@@ -67,9 +73,9 @@ pub enum TrapKind {
 const HOST_CALL_FUEL: &str = "fuel allocated for hostcalls";
 
 impl Fault {
-    /// The fault behind an error of wasmtime. `denied` is the memory limit when a growth was
+    /// The fault behind an error of wasmtime. `denied` says why when a growth was
     /// denied during the turn.
-    pub(crate) fn from_wasmtime(error: &wasmtime::Error, denied: Option<usize>) -> Self {
+    pub(crate) fn from_wasmtime(error: &wasmtime::Error, denied: Option<Denied>) -> Self {
         let backtrace = backtrace_of(error);
         match error
             .downcast_ref::<Cancelled>()
@@ -79,8 +85,8 @@ impl Fault {
             Some(CancelReason::Abort) => return Self::Aborted,
             None => {}
         }
-        if let Some(limit) = denied {
-            return Self::MemoryLimit { limit };
+        if let Some(denied) = denied {
+            return denied.fault();
         }
         if error.is::<PoolConcurrencyLimitError>() {
             return Self::NoRoom {
@@ -215,6 +221,14 @@ impl From<Fault> for EddyError {
                 ),
             )
             .hint("Raise `memory` in eddy.toml, or keep less in memory."),
+            Fault::SharedMemoryLimit { limit } => EddyError::new(
+                ErrorCode::TenantLimit,
+                format!(
+                    "the tenant's instances use all of the {} MiB of memory that they may",
+                    limit >> 20
+                ),
+            )
+            .hint("Try again when others have ended, or have the tenant's `memory` raised."),
             Fault::TooMuchAtOnce => EddyError::new(
                 ErrorCode::PayloadTooLarge,
                 format!(

@@ -1,5 +1,6 @@
 //! A live instance of a component: it runs turns, one at a time.
 
+use crate::account::{MemoryAccount, charge_of};
 use crate::bindings::exports::eddy::platform::guest;
 use crate::cancel::{CancelReason, CancelToken};
 use crate::code::Code;
@@ -22,11 +23,6 @@ pub(crate) const MAX_HOST_CALL_BYTES: usize = 16 << 20;
 /// Handles of effects a guest may hold, those it forgot included.
 const MAX_HANDLES: usize = 10_000;
 
-/// The stack in linear memory that Rust's and other toolchains set aside, in bytes.
-const STACK: usize = 1 << 20;
-/// The least that an instance counts for, in bytes: about what a small Rust guest and its store take.
-const LEAST_CHARGE: usize = 64 << 10;
-
 /// What an instance may use.
 #[derive(Clone, Debug)]
 pub struct InstanceLimits {
@@ -34,6 +30,8 @@ pub struct InstanceLimits {
     pub memory: usize,
     /// The app's environment, which WASI shows too. [`TurnHost::env`] is asked separately.
     pub env: Option<Arc<Env>>,
+    /// The memory that it shares with others; every growth has to fit there, too.
+    pub account: Option<Arc<MemoryAccount>>,
 }
 
 impl Default for InstanceLimits {
@@ -41,6 +39,7 @@ impl Default for InstanceLimits {
         Self {
             memory: limits::DEFAULT_GUEST_MEMORY,
             env: None,
+            account: None,
         }
     }
 }
@@ -96,7 +95,7 @@ impl Code {
         limits: &InstanceLimits,
         cancel: &CancelToken,
     ) -> Result<Instance, Fault> {
-        let state = State::new(limits.memory, limits.env.clone(), cancel.clone());
+        let state = State::new(limits, cancel.clone());
         let gave_way = Arc::clone(&state.gave_way);
         let mut store = new_store(self, state);
         let instantiated = {
@@ -171,9 +170,9 @@ impl Instance {
         let outcome = match result {
             Err(failure)
                 if says_out_of_memory(&failure)
-                    && let Some(limit) = denied =>
+                    && let Some(denied) = denied =>
             {
-                return Err(Fault::MemoryLimit { limit });
+                return Err(denied.fault());
             }
             Ok(json) => Ok(checked_result(json)?),
             Err(failure) => Err(from_failure(failure, &told)),
@@ -192,7 +191,7 @@ impl Instance {
     /// without what toolchains set aside for a stack, of which next to nothing is ever touched.
     #[must_use]
     pub fn charged_bytes(&self) -> usize {
-        self.memory_bytes().saturating_sub(STACK).max(LEAST_CHARGE)
+        charge_of(self.memory_bytes())
     }
 
     /// The guest and its store, for the calls that are no turns.

@@ -6,6 +6,7 @@
 //! no task and no thread in here: the caller ticks the engine, owns time-outs through
 //! [`CancelToken`], and makes the futures that a turn waits for.
 
+mod account;
 mod bindings;
 mod cache;
 mod cancel;
@@ -25,6 +26,7 @@ mod pending;
 mod state;
 mod wasi;
 
+pub use account::MemoryAccount;
 pub use cache::CacheConfig;
 pub use cancel::{CancelReason, CancelToken};
 pub use code::Code;

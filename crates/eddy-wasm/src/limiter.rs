@@ -1,5 +1,8 @@
-//! The memory limit of an instance, as wasmtime asks for it.
+//! The memory limits of an instance, as wasmtime asks for them: its own, and the one that it shares.
 
+use crate::account::{MemoryAccount, charge_of};
+use crate::fault::Fault;
+use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
 /// Table elements one table may have: function pointers, so the size of the code bounds it.
@@ -7,22 +10,45 @@ const MAX_TABLE_ELEMENTS: usize = 20_000;
 /// Core instances, memories and tables of one component: the module, its adapters and shims.
 const MAX_PARTS: usize = 32;
 
-/// Counts the linear memory of one instance and says no beyond the limit.
+/// Why a growth was denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// The instance's own limit, in bytes.
+    Own(usize),
+    /// The limit that it shares, in bytes.
+    Shared(usize),
+}
+
+impl Denied {
+    pub(crate) fn fault(self) -> Fault {
+        match self {
+            Self::Own(limit) => Fault::MemoryLimit { limit },
+            Self::Shared(limit) => Fault::SharedMemoryLimit { limit },
+        }
+    }
+}
+
+/// Counts the linear memory of one instance and says no beyond the limits.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limit: usize,
     used: usize,
     last_growth: usize,
-    denied: bool,
+    denied: Option<Denied>,
+    account: Option<Arc<MemoryAccount>>,
+    /// What the account was charged.
+    charged: usize,
 }
 
 impl Limiter {
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize, account: Option<Arc<MemoryAccount>>) -> Self {
         Self {
             limit,
             used: 0,
             last_growth: 0,
-            denied: false,
+            denied: None,
+            account,
+            charged: 0,
         }
     }
 
@@ -33,12 +59,33 @@ impl Limiter {
 
     /// Forgets that a growth was denied: a new turn begins.
     pub(crate) fn begin_turn(&mut self) {
-        self.denied = false;
+        self.denied = None;
     }
 
-    /// The limit, when a growth was denied in this turn.
-    pub(crate) fn denied(&self) -> Option<usize> {
-        self.denied.then_some(self.limit)
+    /// Why a growth was denied in this turn, if one was.
+    pub(crate) fn denied(&self) -> Option<Denied> {
+        self.denied
+    }
+
+    /// Charges the account for `total` bytes of linear memory.
+    fn charge(&mut self, total: usize) -> Result<(), Denied> {
+        let Some(account) = &self.account else {
+            return Ok(());
+        };
+        let wanted = charge_of(total);
+        if !account.take(wanted.saturating_sub(self.charged)) {
+            return Err(Denied::Shared(account.limit().unwrap_or_default()));
+        }
+        self.charged = self.charged.max(wanted);
+        Ok(())
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        if let Some(account) = &self.account {
+            account.give(self.charged);
+        }
     }
 }
 
@@ -49,10 +96,15 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        self.last_growth = 0;
         let growth = desired.saturating_sub(current);
         let total = self.used.saturating_add(growth);
         if total > self.limit || maximum.is_some_and(|maximum| desired > maximum) {
-            self.denied = true;
+            self.denied = Some(Denied::Own(self.limit));
+            return Ok(false);
+        }
+        if let Err(denied) = self.charge(total) {
+            self.denied = Some(denied);
             return Ok(false);
         }
         self.used = total;
@@ -61,9 +113,9 @@ impl ResourceLimiter for Limiter {
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        // Also called after a denial, when nothing was counted.
+        // What the account was charged stays so until the instance goes.
         self.used -= std::mem::take(&mut self.last_growth);
-        self.denied = true;
+        self.denied.get_or_insert(Denied::Own(self.limit));
         Ok(())
     }
 

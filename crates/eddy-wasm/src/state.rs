@@ -3,10 +3,11 @@
 
 use crate::cancel::CancelToken;
 use crate::host::TurnHost;
+use crate::instance::InstanceLimits;
 use crate::limiter::Limiter;
 use crate::pending::Pendings;
 use crate::wasi::Wasi;
-use eddy_types::{EddyError, Env, ErrorCode};
+use eddy_types::{EddyError, ErrorCode};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -30,11 +31,11 @@ struct Turn {
 }
 
 impl State {
-    pub(crate) fn new(memory: usize, env: Option<Arc<Env>>, cancel: CancelToken) -> Self {
+    pub(crate) fn new(limits: &InstanceLimits, cancel: CancelToken) -> Self {
         Self {
-            limiter: Limiter::new(memory),
+            limiter: Limiter::new(limits.memory, limits.account.clone()),
             pendings: Pendings::default(),
-            wasi: Wasi::new(env),
+            wasi: Wasi::new(limits.env.clone()),
             gave_way: Arc::default(),
             cancel,
             turn: None,

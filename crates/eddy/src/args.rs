@@ -1,7 +1,9 @@
 //! The command line.
 
+use bytesize::ByteSize;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use eddy_types::Role;
 use eddy_types::limits::DEFAULT_GRACE;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -33,6 +35,13 @@ pub(crate) struct Cli {
     /// Print data as JSON on stdout, and errors as JSON on stderr
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+}
+
+/// The node to talk to, and who we are there.
+#[derive(Debug, Args)]
+pub(crate) struct TargetArgs {
     /// The node to talk to
     #[arg(
         long,
@@ -44,6 +53,12 @@ pub(crate) struct Cli {
     /// PEM certificates to trust at an https:// address, instead of the system's
     #[arg(long, global = true, env = "EDDY_TLS_CA", value_name = "FILE")]
     pub(crate) tls_ca: Option<OsString>,
+    /// The file of the token to show, instead of EDDY_TOKEN
+    #[arg(long, global = true, env = "EDDY_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<OsString>,
+    /// The tenant to act for, with an operator's token
+    #[arg(long, global = true, env = "EDDY_TENANT", value_name = "NAME")]
+    pub(crate) tenant: Option<String>,
 }
 
 impl Cli {
@@ -52,12 +67,17 @@ impl Cli {
         let matches = Self::command().try_get_matches()?;
         let mut cli = Self::from_arg_matches(&matches)?;
         // A variable that is set to nothing counts as unset; `--url ""` is a mistake.
-        let from_env = matches.value_source("url") == Some(ValueSource::EnvVariable);
-        if from_env && cli.url.is_empty() {
-            DEFAULT_URL.clone_into(&mut cli.url);
+        let from_env = |name| matches.value_source(name) == Some(ValueSource::EnvVariable);
+        let target = &mut cli.target;
+        if from_env("url") && target.url.is_empty() {
+            DEFAULT_URL.clone_into(&mut target.url);
         }
-        let from_env = matches.value_source("tls_ca") == Some(ValueSource::EnvVariable);
-        cli.tls_ca = cli.tls_ca.filter(|file| !from_env || !file.is_empty());
+        let unset = |name, text: &OsString| from_env(name) && text.is_empty();
+        target.tls_ca.take_if(|text| unset("tls_ca", text));
+        target.token_file.take_if(|text| unset("token_file", text));
+        target
+            .tenant
+            .take_if(|text| from_env("tenant") && text.is_empty());
         Ok(cli)
     }
 }
@@ -92,6 +112,16 @@ pub(crate) enum Command {
     /// List what ran, or show one invocation
     #[command(visible_alias = "invocation")]
     Invocations(InvocationsArgs),
+    /// Make, list and revoke tokens
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    /// List, make and limit tenants
+    Tenant {
+        #[command(subcommand)]
+        command: TenantCommand,
+    },
     /// List deliveries that were given up; redrive or discard them
     DeadLetters {
         #[command(subcommand)]
@@ -104,7 +134,7 @@ pub(crate) struct UpArgs {
     /// The data folder; made when it is missing
     #[arg(long, value_name = "DIR", default_value = "./.eddy")]
     pub(crate) data: PathBuf,
-    /// The loopback address to listen on; port 0 takes a free one
+    /// The address to listen on; port 0 takes a free one. Other than loopback needs tokens and TLS
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7400")]
     pub(crate) listen: SocketAddr,
     /// Deploy this app at the start; may be repeated
@@ -116,6 +146,9 @@ pub(crate) struct UpArgs {
     /// The PEM private key of the certificate
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Do without TLS on an address that other machines reach: a proxy in front adds it
+    #[arg(long)]
+    pub(crate) plain_http: bool,
     /// Time that running turns get when the node is asked to stop
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration,
           default_value = humantime::format_duration(DEFAULT_GRACE).to_string())]
@@ -222,4 +255,119 @@ pub(crate) enum DeadLetterCommand {
         /// Its id, as listed
         id: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token; the first one of a node is an operator's
+    Create(TokenCreateArgs),
+    /// List tokens, without their secrets
+    List {
+        /// Of a node that is stopped, by its data folder
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
+    /// Revoke a token, at once
+    Revoke {
+        /// Its id, as listed
+        id: String,
+        /// Of a node that is stopped, by its data folder
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenCreateArgs {
+    /// What it may do: read, call, deploy, admin or operator
+    #[arg(long)]
+    pub(crate) role: Role,
+    /// What it is for
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) name: String,
+    /// How long it is good, such as 12h or 30days; for ever unless given
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) expires: Option<Duration>,
+    /// For a node that is stopped, by its data folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantCommand {
+    /// List tenants: an operator sees all
+    List,
+    /// Show a tenant
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Make a tenant, or change what it may use
+    Set(TenantSetArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TenantSetArgs {
+    /// Its name
+    pub(crate) name: String,
+    /// Memory of its live instances, such as 512MiB, or none
+    #[arg(long, value_name = "SIZE|none", value_parser = Bound::size)]
+    pub(crate) memory: Option<Bound<u64>>,
+    /// Requests handled at once, or none
+    #[arg(long, value_name = "N|none", value_parser = Bound::number)]
+    pub(crate) concurrency: Option<Bound<u32>>,
+    /// Requests in a second, or none
+    #[arg(long, value_name = "N|none", value_parser = Bound::number)]
+    pub(crate) rate: Option<Bound<u32>>,
+    /// What its agents and its code take on disk, such as 10GiB, or none
+    #[arg(long, value_name = "SIZE|none", value_parser = Bound::size)]
+    pub(crate) storage: Option<Bound<u64>>,
+    /// Hosts that its apps may list, with commas in between, or public
+    #[arg(long, value_name = "HOSTS|public")]
+    pub(crate) hosts: Option<String>,
+    /// Secrets of the node that its apps may refer to, with commas in between
+    #[arg(long, value_name = "NAMES")]
+    pub(crate) secrets: Option<String>,
+}
+
+/// A limit, or none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bound<T> {
+    None,
+    Of(T),
+}
+
+impl<T> Bound<T> {
+    pub(crate) fn into_limit(self) -> Option<T> {
+        match self {
+            Self::None => None,
+            Self::Of(limit) => Some(limit),
+        }
+    }
+}
+
+impl Bound<u64> {
+    fn size(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::None),
+            text => text.parse().map(|size: ByteSize| Self::Of(size.as_u64())),
+        }
+    }
+}
+
+impl Bound<u32> {
+    fn number(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::None),
+            text => text
+                .parse()
+                .map(Self::Of)
+                .map_err(|error| format!("{error}")),
+        }
+    }
 }

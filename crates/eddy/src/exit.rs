@@ -105,6 +105,8 @@ fn exit_code(code: ErrorCode) -> u8 {
         | E::UnknownMethod
         | E::UnknownAgent
         | E::UnknownInvocation
+        | E::UnknownTenant
+        | E::UnknownToken
         | E::UnknownDeadLetter => 3,
         _ => match code.http_status() {
             400 | 405 | 413 => 2,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use eddy_types::limits::MAX_PAYLOAD_BYTES;
 use eddy_types::{EddyError, ErrorCode};
 use serde::de::IgnoredAny;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -63,6 +64,28 @@ pub(crate) fn pem(path: &Path, option: &str) -> Result<Vec<u8>, EddyError> {
         EddyError::new(ErrorCode::InvalidArgument, detail)
             .hint("Give the path of a PEM file that this user may read.")
     })
+}
+
+/// The token to show: the first line of `file`, else what `EDDY_TOKEN` says.
+pub(crate) fn token(file: Option<&OsStr>) -> Result<Option<String>, EddyError> {
+    let bad = |detail: String| EddyError::new(ErrorCode::InvalidArgument, detail);
+    let Some(file) = file else {
+        let text = std::env::var("EDDY_TOKEN").unwrap_or_default();
+        let text = text.trim();
+        return Ok((!text.is_empty()).then(|| text.to_owned()));
+    };
+    let shown = Path::new(file).display();
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        bad(format!(
+            "--token-file: the file {shown} cannot be read: {error}"
+        ))
+        .hint("Give the path of a file that holds a token and that this user may read.")
+    })?;
+    match text.lines().map(str::trim).find(|line| !line.is_empty()) {
+        Some(line) => Ok(Some(line.to_owned())),
+        None => Err(bad(format!("--token-file: the file {shown} is empty"))
+            .hint("`eddy token create` prints a token to keep there.")),
+    }
 }
 
 /// `TYPE/KEY`; the key may hold further slashes.

@@ -13,7 +13,7 @@ mod progress;
 mod remote;
 
 use args::{AgentCommand, Cli, Command};
-use commands::{agents, apps, calls, dead_letters, deploy, invocations, up};
+use commands::{agents, apps, calls, dead_letters, deploy, invocations, tenants, tokens, up};
 use exit::Failed;
 use output::Output;
 use remote::Remote;
@@ -58,7 +58,7 @@ fn ended(result: Result<(), Failed>, output: &Output) -> ExitCode {
 }
 
 async fn run(cli: Cli, output: &Output) -> Result<(), Failed> {
-    let remote = || Remote::new(&cli.url, cli.tls_ca.as_deref());
+    let remote = || Remote::new(&cli.target);
     match cli.command {
         Command::Up(args) => up::run(args, output).await,
         Command::Deploy(args) => deploy::run(&remote()?, &args, output).await,
@@ -73,6 +73,8 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failed> {
             command: AgentCommand::Delete { address, keyed },
         } => agents::delete(&remote()?, &address, keyed, output).await,
         Command::Invocations(args) => invocations::run(&remote()?, &args, output).await,
+        Command::Token { command } => tokens::run(&remote()?, command, output).await,
+        Command::Tenant { command } => tenants::run(&remote()?, command, output).await,
         Command::DeadLetters { command } => dead_letters::run(&remote()?, command, output).await,
     }
 }

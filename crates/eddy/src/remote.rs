@@ -1,10 +1,11 @@
 //! The node that a command talks to: its address, whom to trust there, and the two ways to it. What
 //! is asked on them is in `commands`; calls, which can take either way, are in `caller`.
 
+use crate::args::TargetArgs;
 use crate::input;
-use eddy_api::Client;
+use eddy_api::{Client, Credentials};
 use eddy_types::EddyError;
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::time::Duration;
 
 /// How long a link may take to connect, and again to greet, before HTTP is used instead.
@@ -23,27 +24,36 @@ const PROXIES: [&str; 6] = [
 #[derive(Debug)]
 pub(crate) struct Remote {
     url: String,
-    /// Certificates to trust, PEM.
-    roots: Option<Vec<u8>>,
+    credentials: Credentials,
 }
 
 impl Remote {
-    /// The node at `url`; `tls_ca` is a file of certificates.
+    /// The node that the command line names.
     ///
-    /// `invalid-argument` when that cannot be read.
-    pub(crate) fn new(url: &str, tls_ca: Option<&OsStr>) -> Result<Self, EddyError> {
-        let read = |path: &OsStr| input::pem(path.as_ref(), "--tls-ca");
+    /// `invalid-argument` when a file that it names cannot be read.
+    pub(crate) fn new(target: &TargetArgs) -> Result<Self, EddyError> {
+        let read = |path: &OsString| input::pem(path.as_ref(), "--tls-ca");
+        let credentials = Credentials {
+            token: input::token(target.token_file.as_deref())?,
+            tenant: target.tenant.clone(),
+            roots: target.tls_ca.as_ref().map(read).transpose()?,
+        };
         Ok(Self {
-            url: url.to_owned(),
-            roots: tls_ca.map(read).transpose()?,
+            url: target.url.clone(),
+            credentials,
         })
+    }
+
+    /// The tenant that the command line names.
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        self.credentials.tenant.as_deref()
     }
 
     /// The way over HTTP. Connects at the first request.
     ///
     /// `invalid-argument` for a bad address or certificate.
     pub(crate) fn http(&self) -> Result<Client, EddyError> {
-        Client::with_roots(&self.url, self.roots.as_deref())
+        Client::with(&self.url, &self.credentials)
     }
 
     /// The way over the native link, when there is one: a node has greeted us on it. Whatever keeps
@@ -59,8 +69,19 @@ impl Remote {
             .default_timeout(None)
             .patience(Duration::MAX)
             .retries(0);
-        if let Some(roots) = &self.roots {
+        let Credentials {
+            token,
+            tenant,
+            roots,
+        } = &self.credentials;
+        if let Some(roots) = roots {
             link = link.tls_roots(roots.clone());
+        }
+        if let Some(token) = token {
+            link = link.token(token);
+        }
+        if let Some(tenant) = tenant {
+            link = link.tenant(tenant);
         }
         link.connect().await.ok()
     }

@@ -4,12 +4,13 @@
 mod transport;
 
 use crate::{
-    Agent, AgentPage, App, AppList, DeadLetterPage, DeployRequest, Invocation, InvocationPage,
-    headers,
+    Agent, AgentPage, App, AppList, CreatedToken, DeadLetterPage, DeployRequest, Invocation,
+    InvocationPage, NewToken, SetTenant, Tenant, TenantList, TokenList, headers,
 };
 use bytes::Bytes;
 use eddy_types::EddyError;
 use reqwest::{Method, RequestBuilder, Url};
+use std::fmt;
 use std::time::Duration;
 
 /// A connection pool to one node. Cheap to clone.
@@ -17,6 +18,26 @@ use std::time::Duration;
 pub struct Client {
     http: reqwest::Client,
     base: Url,
+}
+
+/// Who asks, and whom to trust.
+#[derive(Clone, Default)]
+pub struct Credentials {
+    /// The token to show, where the node demands one.
+    pub token: Option<String>,
+    /// The tenant that an operator acts for.
+    pub tenant: Option<String>,
+    /// PEM certificates of who may sign the node's, over `https://`; without them it is those that the
+    /// system trusts.
+    pub roots: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("tenant", &self.tenant)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How one call wants to be handled.
@@ -54,18 +75,18 @@ impl Client {
     /// # Errors
     /// `invalid-argument` for a bad URL.
     pub fn new(url: &str) -> Result<Self, EddyError> {
-        Self::with_roots(url, None)
+        Self::with(url, &Credentials::default())
     }
 
-    /// As [`Self::new`]; over `https://` only certificates signed by one of `roots` (PEM) are
-    /// trusted. Without roots it is those that the system trusts.
+    /// As [`Self::new`], with credentials.
     ///
     /// # Errors
-    /// `invalid-argument` for a bad URL, or roots that cannot be used.
-    pub fn with_roots(url: &str, roots: Option<&[u8]>) -> Result<Self, EddyError> {
+    /// `invalid-argument` for a bad URL, credentials that cannot be used, and a token that would go to
+    /// another machine in plain text.
+    pub fn with(url: &str, credentials: &Credentials) -> Result<Self, EddyError> {
         let base = transport::base_url(url)?;
         Ok(Self {
-            http: transport::http_client(&base, roots)?,
+            http: transport::http_client(&base, credentials)?,
             base,
         })
     }
@@ -203,6 +224,41 @@ impl Client {
     /// Drops a dead letter.
     pub async fn discard(&self, id: &str) -> Result<(), EddyError> {
         self.done(self.request(Method::DELETE, &["dead-letters", id])?)
+            .await
+    }
+
+    /// Makes a token.
+    pub async fn create_token(&self, new: &NewToken) -> Result<CreatedToken, EddyError> {
+        self.document(self.request(Method::POST, &["tokens"])?.json(new))
+            .await
+    }
+
+    /// The tokens that the bearer may know of.
+    pub async fn tokens(&self) -> Result<TokenList, EddyError> {
+        self.document(self.request(Method::GET, &["tokens"])?).await
+    }
+
+    /// Revokes a token.
+    pub async fn revoke_token(&self, id: &str) -> Result<(), EddyError> {
+        self.done(self.request(Method::DELETE, &["tokens", id])?)
+            .await
+    }
+
+    /// The tenants that the bearer may know of.
+    pub async fn tenants(&self) -> Result<TenantList, EddyError> {
+        self.document(self.request(Method::GET, &["tenants"])?)
+            .await
+    }
+
+    /// One tenant.
+    pub async fn tenant(&self, name: &str) -> Result<Tenant, EddyError> {
+        self.document(self.request(Method::GET, &["tenants", name])?)
+            .await
+    }
+
+    /// Makes a tenant, or changes it.
+    pub async fn set_tenant(&self, name: &str, change: &SetTenant) -> Result<Tenant, EddyError> {
+        self.document(self.request(Method::PUT, &["tenants", name])?.json(change))
             .await
     }
 

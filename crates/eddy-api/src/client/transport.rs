@@ -1,10 +1,11 @@
 //! Requests out, answers in: addresses, connections, and telling the node's errors from the network's.
 
-use super::{Answer, Client};
+use super::{Answer, Client, Credentials};
 use crate::headers;
 use crate::problem::{PROBLEM_JSON, Problem};
 use eddy_types::{EddyError, ErrorCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 use std::error::Error as _;
@@ -35,14 +36,18 @@ pub(super) fn base_url(text: &str) -> Result<Url, EddyError> {
     }
 }
 
-pub(super) fn http_client(base: &Url, roots: Option<&[u8]>) -> Result<reqwest::Client, EddyError> {
+pub(super) fn http_client(
+    base: &Url,
+    credentials: &Credentials,
+) -> Result<reqwest::Client, EddyError> {
     // Another part of the process may have chosen a provider already; either will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_WITHIN)
         .tcp_nodelay(true)
+        .default_headers(who(base, credentials)?)
         .redirect(reqwest::redirect::Policy::none());
-    if let Some(roots) = roots {
+    if let Some(roots) = &credentials.roots {
         builder = builder.tls_certs_only(certificates(roots)?);
     }
     if is_loopback(base) {
@@ -55,6 +60,29 @@ pub(super) fn http_client(base: &Url, roots: Option<&[u8]>) -> Result<reqwest::C
             whole(&error)
         ))
     })
+}
+
+/// The headers that say who asks.
+fn who(base: &Url, credentials: &Credentials) -> Result<HeaderMap, EddyError> {
+    let bad = |detail: &str| EddyError::new(ErrorCode::InvalidArgument, detail);
+    let mut all = HeaderMap::new();
+    if let Some(token) = &credentials.token {
+        if base.scheme() == "http" && !is_loopback(base) {
+            let detail = format!("the token would go to {base} in plain text");
+            return Err(bad(&detail).hint("Use an https:// address."));
+        }
+        // What is wrong with it is not shown: it is a secret.
+        let value = HeaderValue::try_from(format!("Bearer {token}"));
+        let mut value = value.map_err(|_| bad("the token has characters that no token has"))?;
+        value.set_sensitive(true);
+        all.insert(AUTHORIZATION, value);
+    }
+    if let Some(tenant) = &credentials.tenant {
+        let value = HeaderValue::try_from(tenant);
+        let value = value.map_err(|_| bad(&format!("{tenant:?} is not the name of a tenant")))?;
+        all.insert(headers::TENANT, value);
+    }
+    Ok(all)
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, EddyError> {

@@ -127,12 +127,17 @@ impl Role for ClientRole {
         }
     }
 
-    fn greeted(state: &mut State<Self>, _: &mut Vec<Waker>) {
+    fn greeted(
+        state: &mut State<Self>,
+        _: Option<&str>,
+        _: &mut Vec<Waker>,
+    ) -> Result<(), EddyError> {
         let most = state.hello.as_ref().map_or(0, |hello| hello.max_streams);
         if most > 0 {
             state.role.permits.set(most as usize);
         }
         state.role.greeting.close();
+        Ok(())
     }
 
     fn goaway(state: &mut State<Self>, last: u64, reason: EddyError, events: &mut Vec<Waker>) {

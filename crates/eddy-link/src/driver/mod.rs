@@ -83,7 +83,9 @@ impl<R: Role> Driver<R> {
             if !R::AWAITS_PREFACE {
                 state.out.raw(PREFACE);
             }
-            let hello = Hello::new(&shared.config.software, settings);
+            let mut hello = Hello::new(&shared.config.software, settings);
+            let token = shared.config.token.as_ref();
+            hello.token = token.map(|token| token.reveal().to_owned());
             state.out.frame(Kind::Hello, 0, &hello);
             // The driver writes this when it is first polled.
             state.corked = true;
@@ -217,11 +219,12 @@ impl<R: Role> Driver<R> {
         }
         match kind {
             Kind::Hello => {
-                let hello: Hello = head(&frame)?;
+                let mut hello: Hello = head(&frame)?;
                 hello.version()?;
                 state.out.announced(hello.settings()?);
+                let token = hello.token.take();
                 state.hello = Some(hello);
-                R::greeted(state, &mut self.events);
+                R::greeted(state, token.as_deref(), &mut self.events)?;
             }
             Kind::Window => {
                 let window: Window = head(&frame)?;

@@ -33,6 +33,14 @@ pub trait Handler: Send + Sync + 'static {
     /// A panic is answered with `internal`.
     fn handle(&self, request: Request, responder: Responder);
 
+    /// Called once, before any request of the connection is handled, with the token that the client
+    /// showed. An error refuses the connection: the client is told, and nothing of it has started.
+    /// It must not block. Everybody is welcome when this is not said.
+    fn greet(&self, token: Option<&str>) -> Result<(), EddyError> {
+        let _ = token;
+        Ok(())
+    }
+
     /// Sets room aside for the body of one request, until its answer is given or it is clear that
     /// it never begins. Without room the request is refused with `overloaded`, as one that did not
     /// start. Asked for bodies over 16 KiB before they are taken, and with `bytes` of head and body

@@ -111,7 +111,13 @@ impl<H: Handler> Role for ServerRole<H> {
         }
     }
 
-    fn greeted(_: &mut State<Self>, _: &mut Vec<Event>) {}
+    fn greeted(
+        state: &mut State<Self>,
+        token: Option<&str>,
+        _: &mut Vec<Event>,
+    ) -> Result<(), EddyError> {
+        state.role.handler.greet(token)
+    }
 
     fn goaway(state: &mut State<Self>, _: u64, _: EddyError, _: &mut Vec<Event>) {
         // The client opens no more streams; it gets its answers.

@@ -1,5 +1,7 @@
 //! One version of an app as the node holds it: with its code, or with the reason why there is none.
 
+use crate::access::Account;
+use crate::fetch::Reach;
 use crate::functions::Admission;
 use crate::load::Load;
 use crate::spares::Spares;
@@ -8,7 +10,7 @@ use eddy_types::{
     AgentId, AgentSpec, AppSpec, EddyError, Env, ErrorCode, FunctionSpec, HashMap, Key, Manifest,
     MethodName, Name, TenantId,
 };
-use eddy_wasm::{Code, JsProgram};
+use eddy_wasm::{Code, InstanceLimits, JsProgram};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +51,10 @@ pub(crate) struct App {
     admissions: HashMap<Name, Admission>,
     /// How busy its agent types are.
     loads: HashMap<Name, Arc<Load>>,
+    /// The tenant it belongs to.
+    pub(crate) account: Arc<Account>,
+    /// Where its `fetch` may go.
+    pub(crate) reach: Reach,
     client: OnceLock<reqwest::Client>,
     /// Raised when another version has taken its place, or none.
     pub(crate) replaced: CancellationToken,
@@ -62,6 +68,7 @@ impl App {
         manifest: Manifest,
         env: Env,
         components: Vec<Arc<Loaded>>,
+        account: Arc<Account>,
     ) -> Self {
         let admission = |(name, function): (&Name, &FunctionSpec)| {
             (name.clone(), Admission::new(function.concurrency))
@@ -69,6 +76,7 @@ impl App {
         let admissions = spec.functions.iter().map(admission).collect();
         let idle = |name: &Name| (name.clone(), Arc::default());
         let loads = spec.agents.keys().map(idle).collect();
+        let reach = Reach::new(spec.capabilities.clone(), account.clone());
         Self {
             spec,
             env: Arc::new(env),
@@ -77,6 +85,8 @@ impl App {
             trouble: None,
             admissions,
             loads,
+            account,
+            reach,
             client: OnceLock::new(),
             replaced: CancellationToken::new(),
             spares: Spares::default(),
@@ -84,10 +94,15 @@ impl App {
     }
 
     /// An app that does not load.
-    pub(super) fn without_code(spec: Arc<AppSpec>, manifest: Manifest, trouble: EddyError) -> Self {
+    pub(super) fn without_code(
+        spec: Arc<AppSpec>,
+        manifest: Manifest,
+        trouble: EddyError,
+        account: Arc<Account>,
+    ) -> Self {
         Self {
             trouble: Some(trouble),
-            ..Self::new(spec, manifest, Env::new(), Vec::new())
+            ..Self::new(spec, manifest, Env::new(), Vec::new(), account)
         }
     }
 
@@ -122,8 +137,17 @@ impl App {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = crate::fetch::client(&self.spec.capabilities)?;
+        let client = crate::fetch::client(&self.reach)?;
         Ok(self.client.get_or_init(|| client))
+    }
+
+    /// What an instance of it may use, with so many bytes of memory.
+    pub(crate) fn instance_limits(&self, memory: usize) -> InstanceLimits {
+        InstanceLimits {
+            memory,
+            env: Some(self.env.clone()),
+            account: Some(self.account.memory.clone()),
+        }
     }
 
     pub(crate) fn agent_load(&self, agent_type: &Name) -> Option<&Arc<Load>> {

@@ -3,10 +3,10 @@
 use super::app::App;
 use super::files::Stored;
 use super::load::{Prepared, resolve_env};
-use super::{Catalog, unknown_app};
+use super::{Catalog, Owner, unknown_app};
 use eddy_types::{AppSpec, Digest, EddyError, ErrorCode, Manifest, Name, TenantId};
 use eddy_wasm::Engine;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Catalog {
@@ -14,11 +14,11 @@ impl Catalog {
     /// Blocks.
     pub(crate) fn install(
         &self,
-        tenant: &TenantId,
+        owner: &Owner<'_>,
         manifest: Manifest,
         prepared: Vec<Prepared>,
-        secrets: &BTreeMap<String, String>,
     ) -> Result<Arc<AppSpec>, EddyError> {
+        let tenant = &owner.account.tenant;
         // From the version that is read to the switch to the next one, nobody else changes anything.
         let _changing = self.changing.lock();
         let present = self.app(tenant, &manifest.name);
@@ -29,7 +29,9 @@ impl Catalog {
             spec.version += 1;
         }
         self.check_free(tenant, &spec)?;
-        let env = resolve_env(&manifest, secrets)?;
+        let hosts = spec.capabilities.hosts.iter();
+        owner.account.grant().check(hosts.map(String::as_str))?;
+        let env = resolve_env(&manifest, owner)?;
         // Also of an app that has not changed: files that are as they should be are not written.
         for part in &prepared {
             self.files.write_blob(part.component.digest, &part.bytes)?;
@@ -41,7 +43,13 @@ impl Catalog {
         }
         let components = prepared.into_iter().map(|part| part.loaded).collect();
         let spec = Arc::new(stored.spec);
-        let app = App::new(spec.clone(), stored.manifest, env, components);
+        let app = App::new(
+            spec.clone(),
+            stored.manifest,
+            env,
+            components,
+            owner.account.clone(),
+        );
         self.switch(tenant, app);
         Ok(spec)
     }

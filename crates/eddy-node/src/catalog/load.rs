@@ -1,5 +1,6 @@
 //! Code becomes ready to run: at start what is stored, at a deploy what was sent.
 
+use super::Owner;
 use super::app::{App, Loaded};
 use super::files::{Files, Stored};
 use crate::facade::{Code as Source, Module};
@@ -11,7 +12,7 @@ use eddy_types::{
     Component, ComponentKind, Digest, EddyError, Env, ErrorCode, Manifest, MethodSpec, Name,
 };
 use eddy_wasm::{CancelReason, CancelToken, Code, Engine, Fault, JsModule};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,7 +118,7 @@ fn too_slow(name: &Name, limit: Duration) -> EddyError {
 pub(super) async fn load_app(
     files: &Files,
     engine: &Engine,
-    secrets: &BTreeMap<String, String>,
+    owner: &Owner<'_>,
     stored: &Stored,
 ) -> Result<App, EddyError> {
     let spec = &stored.spec;
@@ -136,20 +137,18 @@ pub(super) async fn load_app(
         };
         components.push(Arc::new(loaded));
     }
-    let env = resolve_env(&stored.manifest, secrets)?;
+    let env = resolve_env(&stored.manifest, owner)?;
     Ok(App::new(
         Arc::new(spec.clone()),
         stored.manifest.clone(),
         env,
         components,
+        owner.account.clone(),
     ))
 }
 
-pub(super) fn resolve_env(
-    manifest: &Manifest,
-    secrets: &BTreeMap<String, String>,
-) -> Result<Env, EddyError> {
-    manifest.resolve_env(|name| secrets.get(name).cloned())
+pub(super) fn resolve_env(manifest: &Manifest, owner: &Owner<'_>) -> Result<Env, EddyError> {
+    manifest.resolve_env(|name| owner.secret(name))
 }
 
 impl Loaded {

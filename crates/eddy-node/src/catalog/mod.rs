@@ -12,6 +12,7 @@ mod load;
 pub(crate) use app::{App, Loaded};
 pub(crate) use load::prepare;
 
+use crate::access::{Access, Account};
 use crate::data_dir::DataDir;
 use crate::load::Load;
 use eddy_types::{
@@ -46,6 +47,20 @@ impl Tenant {
     }
 }
 
+/// The tenant of an app, and the secrets of the node, of which it may use some.
+pub(crate) struct Owner<'a> {
+    pub(crate) account: Arc<Account>,
+    pub(crate) secrets: &'a BTreeMap<String, String>,
+}
+
+impl Owner<'_> {
+    /// The value of a secret. One that is kept from the tenant is not there for it.
+    fn secret(&self, name: &str) -> Option<String> {
+        let granted = self.account.may_use_secret(name);
+        self.secrets.get(name).filter(|_| granted).cloned()
+    }
+}
+
 /// Everything that is deployed.
 pub(crate) struct Catalog {
     files: Files,
@@ -69,13 +84,19 @@ impl Catalog {
         &self,
         engine: &Engine,
         secrets: &BTreeMap<String, String>,
+        access: &Access,
     ) -> Result<(), EddyError> {
         for (tenant, stored) in self.files.apps()? {
-            let loaded = load::load_app(&self.files, engine, secrets, &stored).await;
+            let owner = Owner {
+                account: access.account(&tenant),
+                secrets,
+            };
+            let loaded = load::load_app(&self.files, engine, &owner, &stored).await;
             let app = loaded.unwrap_or_else(|error| {
                 let name = &stored.spec.name;
                 tracing::error!(%tenant, app = %name, %error, "an app does not load");
-                App::without_code(Arc::new(stored.spec), stored.manifest, error)
+                let account = owner.account.clone();
+                App::without_code(Arc::new(stored.spec), stored.manifest, error, account)
             });
             self.switch(&tenant, app);
         }

@@ -3,23 +3,29 @@
 //! own machine, or at the metadata service of a cloud. An app that means such an address lists it:
 //! addresses and `localhost` in the manifest say what they are.
 
+use super::grant::{Grant, is_this_machine};
+use crate::access::Account;
 use eddy_types::{EddyError, ErrorCode};
 use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 type Lookup = fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 
 /// Resolves names to addresses that they may stand for. Never asked for an address.
 pub(super) struct Guarded {
+    account: Arc<Account>,
     lookup: Lookup,
 }
 
-impl Default for Guarded {
-    fn default() -> Self {
+impl Guarded {
+    /// What the apps of a tenant get.
+    pub(super) fn of(account: Arc<Account>) -> Self {
         Self {
+            account,
             lookup: |name| {
                 Box::pin(async move {
                     // The client puts the port in.
@@ -35,23 +41,26 @@ impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
         let name = name.as_str().to_owned();
         let looking = (self.lookup)(name.clone());
+        let grant = self.account.grant();
         Box::pin(async move {
             let found = looking.await?;
-            let addresses = permitted(&name, found)?;
+            let addresses = permitted(&name, found, &grant)?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
 
-/// The addresses that a request for `name` may go to.
-fn permitted(name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Refused> {
-    let bare = name.strip_suffix('.').unwrap_or(name);
-    let top = bare.rsplit('.').next().unwrap_or_default();
-    // Names below it are this machine by definition (RFC 6761): who lists one means that.
-    if top.eq_ignore_ascii_case("localhost") {
+/// The addresses that a request for `name`, which is allowed, may go to.
+fn permitted(
+    name: &str,
+    found: Vec<SocketAddr>,
+    grant: &Grant,
+) -> Result<Vec<SocketAddr>, Refused> {
+    // Who lists such a name means this machine.
+    if is_this_machine(name) {
         return Ok(found);
     }
-    let (good, bad): (Vec<_>, Vec<_>) = found.into_iter().partition(|at| !is_near(at.ip()));
+    let (good, bad): (Vec<_>, Vec<_>) = found.into_iter().partition(|at| grant.may_mean(at.ip()));
     match bad.first() {
         Some(at) if good.is_empty() => Err(Refused {
             name: name.to_owned(),
@@ -62,7 +71,7 @@ fn permitted(name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Refu
 }
 
 /// Loopback, link-local and unspecified addresses: this machine, and what is next to it.
-fn is_near(address: IpAddr) -> bool {
+pub(super) fn is_near(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified(),
@@ -79,8 +88,8 @@ pub(super) struct Refused {
 impl Refused {
     pub(super) fn error(&self) -> EddyError {
         EddyError::new(ErrorCode::CapabilityDenied, self.to_string()).hint(format!(
-            "If that is meant, add \"{}\" to `hosts` under `[capabilities]` in eddy.toml and \
-             fetch from the address.",
+            "If that is meant and the tenant grants it, add \"{}\" to `hosts` under \
+             `[capabilities]` in eddy.toml and fetch from the address.",
             self.address
         ))
     }
@@ -91,7 +100,7 @@ impl fmt::Display for Refused {
         let Self { name, address } = self;
         write!(
             f,
-            "{name} resolves to {address}, an address of this machine or its link"
+            "{name} resolves to {address}, an address of this machine or of a network next to it"
         )
     }
 }
@@ -100,8 +109,9 @@ impl std::error::Error for Refused {}
 
 /// Answers every name with this machine's address.
 #[cfg(test)]
-pub(super) fn rebound() -> Guarded {
+pub(super) fn rebound(account: Arc<Account>) -> Guarded {
     Guarded {
+        account,
         lookup: |_| Box::pin(async { Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))]) }),
     }
 }
@@ -115,7 +125,7 @@ mod tests {
             let ip: IpAddr = text.parse().expect("an address");
             SocketAddr::new(ip, 0)
         });
-        let permitted = permitted(name, found.collect());
+        let permitted = permitted(name, found.collect(), &Grant::Everything);
         let texts = |found: Vec<SocketAddr>| found.iter().map(|at| at.ip().to_string()).collect();
         permitted.map(texts).map_err(|refused| refused.to_string())
     }
@@ -151,6 +161,18 @@ mod tests {
             assert_eq!(of("api.example", &[far]), Ok(vec![far.to_owned()]));
         }
         assert_eq!(of("nobody.example", &[]), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn the_public_internet_has_no_private_networks() {
+        let of = |text: &str| {
+            let at = SocketAddr::new(text.parse().expect("an address"), 0);
+            permitted("api.example", vec![at], &Grant::Public).is_ok()
+        };
+        assert!(of("9.9.9.9"));
+        for private in ["10.0.0.1", "192.168.1.1", "fd00::1", "127.0.0.1"] {
+            assert!(!of(private), "{private}");
+        }
     }
 
     #[test]

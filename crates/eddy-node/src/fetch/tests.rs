@@ -1,4 +1,6 @@
 use super::*;
+use crate::access::Account;
+use eddy_types::{TenantId, TenantSpec};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -6,6 +8,17 @@ fn capabilities(hosts: &[&str]) -> Capabilities {
     Capabilities {
         hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
     }
+}
+
+/// What an app of the default tenant that lists these may reach.
+fn reach(hosts: &[&str]) -> Reach {
+    reach_of(TenantId::DEFAULT, hosts)
+}
+
+fn reach_of(tenant: &str, hosts: &[&str]) -> Reach {
+    let tenant = TenantId::new(tenant).expect("a tenant");
+    let account = Account::new(tenant, TenantSpec::default());
+    Reach::new(capabilities(hosts), account)
 }
 
 #[test]
@@ -61,8 +74,8 @@ async fn get(client: &Client, url: &str) -> Result<HttpResponse, EddyError> {
 #[tokio::test]
 async fn a_listed_address_is_reached_and_a_name_that_points_to_it_is_not() {
     let port = serve(OK.to_owned()).await;
-    let listed = capabilities(&[&format!("127.0.0.1:{port}"), &format!("api.example:{port}")]);
-    let client = client_with(&listed, resolve::rebound()).expect("a client");
+    let listed = reach(&[&format!("127.0.0.1:{port}"), &format!("api.example:{port}")]);
+    let client = client_with(&listed, resolve::rebound(listed.account.clone())).expect("a client");
     let refused = get(&client, &format!("http://api.example:{port}/")).await;
     let refused = refused.expect_err("the name was pointed at this machine");
     assert_eq!(refused.code, ErrorCode::CapabilityDenied, "{refused:?}");
@@ -74,7 +87,7 @@ async fn a_listed_address_is_reached_and_a_name_that_points_to_it_is_not() {
 #[tokio::test]
 async fn a_listed_localhost_is_reached() {
     let port = serve(OK.to_owned()).await;
-    let client = client(&capabilities(&[&format!("localhost:{port}")])).expect("a client");
+    let client = client(&reach(&[&format!("localhost:{port}")])).expect("a client");
     let reached = get(&client, &format!("http://localhost:{port}/")).await;
     assert_eq!(reached.expect("it is listed").status, 200);
 }
@@ -100,8 +113,9 @@ async fn redirects_are_checked_by_host_and_by_address() {
     ] {
         let port = serve(moved(to.clone())).await;
         let (own, name) = (format!("127.0.0.1:{port}"), format!("api.example:{inside}"));
-        let listed = capabilities(&[&own, &name]);
-        let client = client_with(&listed, resolve::rebound()).expect("a client");
+        let listed = reach(&[&own, &name]);
+        let client =
+            client_with(&listed, resolve::rebound(listed.account.clone())).expect("a client");
         let refused = get(&client, &format!("http://{own}/"))
             .await
             .expect_err(&to);
@@ -114,7 +128,7 @@ async fn errors_name_the_host_and_nothing_secret() {
     let length = MAX_FETCH_BODY_BYTES + 1;
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
     let port = serve(head + &" ".repeat(length)).await;
-    let client = client(&capabilities(&[&format!("127.0.0.1:{port}")])).expect("a client");
+    let client = client(&reach(&[&format!("127.0.0.1:{port}")])).expect("a client");
     let url = format!("http://user:pass@127.0.0.1:{port}/x?token=hidden");
     let error = get(&client, &url).await.expect_err("it is too large");
     assert!(error.detail.contains("127.0.0.1"), "{}", error.detail);
@@ -139,7 +153,7 @@ fn plain_request(url: &str, headers: &[&str]) -> HttpRequest {
 }
 
 fn checked_request(hosts: &[&str], request: HttpRequest) -> Result<Request, EddyError> {
-    check_for(&capabilities(hosts), request)
+    check_for(&reach(hosts), request)
 }
 
 #[test]
@@ -162,4 +176,32 @@ fn headers_of_the_connection_are_not_the_guests() {
     }
     let sent = checked_request(&["api.example"], request("authorization"));
     assert_eq!(sent.expect("its own headers").headers().len(), 2);
+}
+
+#[tokio::test]
+async fn a_tenant_lets_its_apps_reach_what_it_grants_and_no_more() {
+    let port = serve(OK.to_owned()).await;
+    let host = format!("127.0.0.1:{port}");
+    let reach = reach_of("shop", &[&host, &format!("api.example:{port}")]);
+    let url = format!("http://{host}/");
+    let refused = check_for(&reach, plain_request(&url, &[])).expect_err("it is this machine");
+    assert_eq!(refused.code, ErrorCode::CapabilityDenied);
+    assert!(refused.detail.contains("tenant"), "{}", refused.detail);
+    let client = client_with(&reach, resolve::rebound(reach.account.clone())).expect("a client");
+    let named = get(&client, &format!("http://api.example:{port}/")).await;
+    let named = named.expect_err("the name was pointed at this machine");
+    assert_eq!(named.code, ErrorCode::CapabilityDenied, "{named:?}");
+    // An operator's word counts at once.
+    let hosts = serde_json::from_value(serde_json::json!([host])).expect("hosts");
+    reach.account.set_spec(TenantSpec {
+        hosts: Some(hosts),
+        ..TenantSpec::default()
+    });
+    assert!(check_for(&reach, plain_request(&url, &[])).is_ok());
+    assert_eq!(get(&client, &url).await.expect("it is granted").status, 200);
+    let other = check_for(
+        &reach,
+        plain_request(&format!("http://api.example:{port}/"), &[]),
+    );
+    assert!(other.is_err(), "it is not listed");
 }

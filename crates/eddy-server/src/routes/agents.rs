@@ -1,5 +1,6 @@
 //! Calling, listing and deleting agents.
 
+use crate::caller::{self, Change, Look, Who};
 use crate::convert;
 use crate::reply::{Failure, document, outcome};
 use crate::request::{AgentParameters, Call, Options, Parameters, Segments};
@@ -8,11 +9,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use eddy_api::{Agent, AgentPage, Problem};
-use eddy_types::{AgentId, EddyError, Key, Name};
+use eddy_types::{AgentId, EddyError, Key, Name, TenantId};
 
-fn address(state: &AppState, agent_type: &str, key: &str) -> Result<AgentId, EddyError> {
+fn address(tenant: &TenantId, agent_type: &str, key: &str) -> Result<AgentId, EddyError> {
     Ok(AgentId::new(
-        state.tenant.clone(),
+        tenant.clone(),
         Name::new(agent_type)?,
         Key::new(key)?,
     ))
@@ -44,12 +45,13 @@ fn address(state: &AppState, agent_type: &str, key: &str) -> Result<AgentId, Edd
 )]
 pub(crate) async fn call(
     State(state): State<AppState>,
+    who: Who<caller::Call>,
     Segments((agent_type, key, method)): Segments<(String, String, String)>,
     call: Call,
 ) -> Result<Response, Failure> {
     let (agent, method) = state
         .node
-        .address(&state.tenant, &agent_type, &key, &method)?;
+        .address(who.tenant(), &agent_type, &key, &method)?;
     let argument = call.argument.bytes.clone();
     Ok(outcome(
         state
@@ -73,6 +75,7 @@ pub(crate) async fn call(
 )]
 pub(crate) async fn list(
     State(state): State<AppState>,
+    who: Who<Look>,
     Segments(agent_type): Segments<String>,
     Parameters(parameters): Parameters<AgentParameters>,
 ) -> Result<Response, Failure> {
@@ -80,7 +83,7 @@ pub(crate) async fn list(
     let (page, prefix) = parameters.split();
     let page = state
         .node
-        .agents(&state.tenant, &agent_type, &prefix, &page)
+        .agents(who.tenant(), &agent_type, &prefix, &page)
         .await?;
     let items = page.items.into_iter().map(convert::agent).collect();
     Ok(document(
@@ -111,9 +114,10 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn show(
     State(state): State<AppState>,
+    who: Who<Look>,
     Segments((agent_type, key)): Segments<(String, String)>,
 ) -> Result<Response, Failure> {
-    let agent = address(&state, &agent_type, &key)?;
+    let agent = address(who.tenant(), &agent_type, &key)?;
     Ok(document(
         StatusCode::OK,
         &convert::agent(state.node.agent(&agent).await?),
@@ -142,10 +146,11 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn delete(
     State(state): State<AppState>,
+    who: Who<Change>,
     Segments((agent_type, key)): Segments<(String, String)>,
     Options(options): Options,
 ) -> Result<StatusCode, Failure> {
-    let agent = address(&state, &agent_type, &key)?;
+    let agent = address(who.tenant(), &agent_type, &key)?;
     state.node.delete_agent(agent, options).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,6 +1,7 @@
 //! Deploying, listing and removing apps.
 
 use crate::body;
+use crate::caller::{Change, Look, Who};
 use crate::reply::{Failure, document};
 use crate::request::{Options, Segments};
 use crate::state::AppState;
@@ -10,7 +11,7 @@ use axum::response::Response;
 use eddy_api::{App, AppList, DeployComponent, DeployRequest, Problem};
 use eddy_node::{Code, Deployment, Module};
 use eddy_types::limits::MAX_DEPLOY_BYTES;
-use eddy_types::{AppSpec, EddyError, ErrorCode, Manifest, Name};
+use eddy_types::{AppSpec, EddyError, ErrorCode, Manifest, Name, TenantId};
 
 /// Deploy an app
 ///
@@ -29,6 +30,7 @@ use eddy_types::{AppSpec, EddyError, ErrorCode, Manifest, Name};
 )]
 pub(crate) async fn deploy(
     State(state): State<AppState>,
+    who: Who<Change>,
     Options(_): Options,
     request: Request,
 ) -> Result<Response, Failure> {
@@ -43,7 +45,7 @@ pub(crate) async fn deploy(
         .expect("the semaphore is never closed");
     let deployment = deployment(&held.bytes)?;
     drop(held);
-    let app = state.node.deploy(&state.tenant, deployment).await?;
+    let app = state.node.deploy(who.tenant(), deployment).await?;
     Ok(document(StatusCode::OK, &App::from(&*app)))
 }
 
@@ -58,12 +60,12 @@ pub(crate) async fn deploy(
         (status = "default", description = "An error", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn list(State(state): State<AppState>) -> Response {
+pub(crate) async fn list(State(state): State<AppState>, who: Who<Look>) -> Response {
     let items = state
         .node
-        .apps(&state.tenant)
+        .apps(who.tenant())
         .iter()
-        .map(|app| shown(&state, app))
+        .map(|app| shown(&state, who.tenant(), app))
         .collect();
     document(StatusCode::OK, &AppList { items })
 }
@@ -82,15 +84,16 @@ pub(crate) async fn list(State(state): State<AppState>) -> Response {
 )]
 pub(crate) async fn show(
     State(state): State<AppState>,
+    who: Who<Look>,
     Segments(name): Segments<String>,
 ) -> Result<Response, Failure> {
-    let app = state.node.app(&state.tenant, &Name::new(&name)?)?;
-    Ok(document(StatusCode::OK, &shown(&state, &app)))
+    let app = state.node.app(who.tenant(), &Name::new(&name)?)?;
+    Ok(document(StatusCode::OK, &shown(&state, who.tenant(), &app)))
 }
 
 /// An app with what is wrong with it.
-fn shown(state: &AppState, app: &AppSpec) -> App {
-    let trouble = state.node.app_trouble(&state.tenant, &app.name);
+fn shown(state: &AppState, tenant: &TenantId, app: &AppSpec) -> App {
+    let trouble = state.node.app_trouble(tenant, &app.name);
     App {
         error: trouble.as_ref().map(Problem::from),
         ..App::from(app)
@@ -114,12 +117,13 @@ fn shown(state: &AppState, app: &AppSpec) -> App {
 )]
 pub(crate) async fn delete(
     State(state): State<AppState>,
+    who: Who<Change>,
     Segments(name): Segments<String>,
     Options(_): Options,
 ) -> Result<StatusCode, Failure> {
     state
         .node
-        .delete_app(&state.tenant, &Name::new(&name)?)
+        .delete_app(who.tenant(), &Name::new(&name)?)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,5 +1,6 @@
 //! Deliveries that were given up: see them, send them again, drop them.
 
+use crate::caller::{Change, Look, Who};
 use crate::convert;
 use crate::reply::{Failure, document};
 use crate::request::{Options, PageParameters, Parameters, Segments};
@@ -23,11 +24,12 @@ use eddy_api::{DeadLetterPage, Problem};
 )]
 pub(crate) async fn list(
     State(state): State<AppState>,
+    who: Who<Look>,
     Parameters(parameters): Parameters<PageParameters>,
 ) -> Result<Response, Failure> {
     let page = state
         .node
-        .dead_letters(&state.tenant, &parameters.into())
+        .dead_letters(who.tenant(), &parameters.into())
         .await?;
     let items = page.items.into_iter().map(convert::dead_letter).collect();
     Ok(document(
@@ -55,10 +57,11 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn redrive(
     State(state): State<AppState>,
+    who: Who<Change>,
     Segments(id): Segments<String>,
     Options(_): Options,
 ) -> Result<StatusCode, Failure> {
-    state.node.redrive(&state.tenant, &id).await?;
+    state.node.redrive(who.tenant(), &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -76,9 +79,10 @@ pub(crate) async fn redrive(
 )]
 pub(crate) async fn discard(
     State(state): State<AppState>,
+    who: Who<Change>,
     Segments(id): Segments<String>,
     Options(_): Options,
 ) -> Result<StatusCode, Failure> {
-    state.node.discard(&state.tenant, &id).await?;
+    state.node.discard(who.tenant(), &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

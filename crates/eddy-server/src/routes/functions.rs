@@ -1,5 +1,6 @@
 //! Invoking functions.
 
+use crate::caller::{self, Who};
 use crate::convert;
 use crate::reply::{Failure, document, invocation_id, outcome};
 use crate::request::{Call, Segments};
@@ -34,11 +35,12 @@ use eddy_types::{FunctionId, Name};
 )]
 pub(crate) async fn invoke(
     State(state): State<AppState>,
+    who: Who<caller::Call>,
     Segments(name): Segments<String>,
     call: Call,
 ) -> Result<Response, Failure> {
     let function = FunctionId {
-        tenant: state.tenant.clone(),
+        tenant: who.tenant().clone(),
         name: Name::new(&name)?,
     };
     let argument = call.argument.bytes.clone();
@@ -51,7 +53,7 @@ pub(crate) async fn invoke(
         .node
         .invoke_async(function, argument, call.options)
         .await?;
-    let info = state.node.invocation(&state.tenant, id)?;
+    let info = state.node.invocation(who.tenant(), id)?;
     let mut response = document(StatusCode::ACCEPTED, &convert::invocation(info));
     let place = HeaderValue::try_from(format!("/v1/invocations/{id}"));
     let answer = response.headers_mut();

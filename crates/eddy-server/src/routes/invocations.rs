@@ -1,5 +1,6 @@
 //! Records of what ran.
 
+use crate::caller::{Follow, Look, Who};
 use crate::convert;
 use crate::reply::{Failure, document};
 use crate::request::{PageParameters, Parameters, Segments};
@@ -28,11 +29,12 @@ use eddy_types::{EddyError, ErrorCode};
 )]
 pub(crate) async fn list(
     State(state): State<AppState>,
+    who: Who<Look>,
     Parameters(parameters): Parameters<PageParameters>,
 ) -> Result<Response, Failure> {
     let page = state
         .node
-        .invocations(&state.tenant, &parameters.into())
+        .invocations(who.tenant(), &parameters.into())
         .await?;
     let items = page.items.into_iter().map(convert::invocation).collect();
     Ok(document(
@@ -58,6 +60,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn show(
     State(state): State<AppState>,
+    who: Who<Follow>,
     Segments(id): Segments<String>,
 ) -> Result<Response, Failure> {
     let id: MessageId = id.parse().map_err(|why: &str| {
@@ -67,6 +70,6 @@ pub(crate) async fn show(
         )
         .hint("Take the id from the header Eddy-Invocation, or from /v1/invocations.")
     })?;
-    let info = state.node.invocation(&state.tenant, id)?;
+    let info = state.node.invocation(who.tenant(), id)?;
     Ok(document(StatusCode::OK, &convert::invocation(info)))
 }

@@ -7,6 +7,8 @@ mod dead_letters;
 mod functions;
 mod invocations;
 mod operations;
+mod tenants;
+mod tokens;
 
 use crate::reply::Failure;
 use crate::state::AppState;
@@ -14,7 +16,8 @@ use axum::Router;
 use axum::http::{Method, Uri};
 use eddy_types::{EddyError, ErrorCode};
 use prometheus_client::registry::Registry;
-use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -27,16 +30,31 @@ use utoipa_axum::routes;
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(eddy_api::Problem)),
+    modifiers(&Bearer),
+    security((), ("token" = [])),
     tags(
         (name = "functions", description = "Stateless handlers"),
         (name = "agents", description = "Addressable handlers with durable state"),
         (name = "invocations", description = "Records of what ran"),
         (name = "apps", description = "What is deployed"),
         (name = "dead letters", description = "Deliveries that were given up"),
+        (name = "tokens", description = "Who may do what"),
+        (name = "tenants", description = "What they may use"),
         (name = "operations", description = "Health and metrics"),
     ),
 )]
 struct Frame;
+
+/// How a token is shown. A node without tokens needs none.
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        let parts = api.components.get_or_insert_default();
+        parts.add_security_scheme("token", SecurityScheme::Http(bearer));
+    }
+}
 
 fn described() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Frame::openapi())
@@ -51,6 +69,10 @@ fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(dead_letters::list))
         .routes(routes!(dead_letters::redrive))
         .routes(routes!(dead_letters::discard))
+        .routes(routes!(tokens::create, tokens::list))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(tenants::list))
+        .routes(routes!(tenants::show, tenants::set))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
 }

@@ -1,5 +1,6 @@
 //! Health, metrics, and the description of the API.
 
+use crate::caller::{Operate, Who};
 use crate::metrics::{OPENMETRICS, PROMETHEUS, text};
 use crate::reply::{Failure, JSON, json_bytes};
 use crate::state::AppState;
@@ -53,7 +54,7 @@ pub(crate) fn metrics_route(registry: Registry) -> Router<AppState> {
     let registry = Arc::new(registry);
     Router::new().route(
         "/metrics",
-        get(async move |headers: HeaderMap| metrics(&registry, &headers)),
+        get(async move |_: Who<Operate>, headers: HeaderMap| metrics(&registry, &headers)),
     )
 }
 

@@ -51,7 +51,7 @@ async fn a_link_says_of_what_it_refuses_that_nothing_was_begun() {
             ..Request::new(Operation::Invoke { function }, Bytes::new())
         };
         let refused = link.request(request).await.expect_err("there is no tenant");
-        assert_eq!(refused.error.code, ErrorCode::InvalidArgument);
+        assert_eq!(refused.error.code, ErrorCode::UnknownTenant);
         assert_eq!(refused.fate, Fate::NotStarted);
     };
     let (ended, ()) = tokio::join!(linking, asking);

@@ -1,6 +1,7 @@
 //! The server over real sockets, and its description. What needs code to run is tested with the
 //! binary (crates/eddy/tests) and with the node.
 
+mod access;
 mod greeting;
 mod metrics;
 mod openapi;

@@ -33,7 +33,9 @@ impl Running {
         };
         let node = Node::start(config).await.expect("the node starts");
         let any = "127.0.0.1:0".parse().expect("an address");
-        let server = Server::bind(any, node.clone()).await.expect("a free port");
+        let server = Server::bind(any, node.clone(), false)
+            .await
+            .expect("a free port");
         let server = match tls {
             None => server,
             Some(tls) => server.secured(tls),

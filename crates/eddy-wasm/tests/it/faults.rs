@@ -56,7 +56,7 @@ async fn endless_recursion_ends_in_a_stack_overflow() {
 async fn a_memory_hog_meets_its_limit() {
     let limits = InstanceLimits {
         memory: 8 << 20,
-        env: None,
+        ..InstanceLimits::default()
     };
     let token = CancelToken::new();
     let mut instance = code()
@@ -85,7 +85,7 @@ async fn a_memory_hog_meets_its_limit() {
 async fn a_guest_too_large_to_start_meets_its_limit() {
     let limits = InstanceLimits {
         memory: 1 << 16,
-        env: None,
+        ..InstanceLimits::default()
     };
     let started = code().instantiate(&limits, None, &CancelToken::new()).await;
     assert_eq!(started.err(), Some(Fault::MemoryLimit { limit: 1 << 16 }));

@@ -6,4 +6,6 @@ pub(crate) mod calls;
 pub(crate) mod dead_letters;
 pub(crate) mod deploy;
 pub(crate) mod invocations;
+pub(crate) mod tenants;
+pub(crate) mod tokens;
 pub(crate) mod up;

@@ -11,7 +11,7 @@ use anstream::{AutoStream, ColorChoice};
 use eddy_api::{App, Problem};
 use eddy_bundle::{Bundle, BundledCode};
 use eddy_node::{Code, Deployment, Module, Node, NodeConfig};
-use eddy_server::{Server, TlsServer, check_listen};
+use eddy_server::{Server, TlsServer};
 use eddy_types::manifest::Example;
 use eddy_types::{AppSpec, EddyError, ErrorCode, TenantId};
 use serde::Serialize;
@@ -45,7 +45,6 @@ struct Ready {
 pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     log_to_stderr()?;
     // Whatever can be known to fail is found before the node starts.
-    check_listen(args.listen)?;
     let tls = certificate(&args)?;
     let mut signals = Signals::new()?;
     let bundles = args
@@ -54,7 +53,8 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
         .map(|path| bundle(path, output))
         .collect::<Result<Vec<_>, _>>()?;
     let node = Node::start(config(&args)).await?;
-    let server = bind(args.listen, &node).await?;
+    let encrypted = tls.is_some() || args.plain_http;
+    let server = bind(args.listen, &node, encrypted).await?;
     let (scheme, server) = match tls {
         None => ("http", server),
         Some(tls) => ("https", server.secured(tls)),
@@ -148,8 +148,8 @@ fn bundle(path: &Path, output: &Output) -> Result<Bundle, Failed> {
 }
 
 /// Takes the address before anything compiles, so that one in use is found out early.
-async fn bind(address: SocketAddr, node: &Arc<Node>) -> Result<Server, Failed> {
-    match Server::bind(address, node.clone()).await {
+async fn bind(address: SocketAddr, node: &Arc<Node>, encrypted: bool) -> Result<Server, Failed> {
+    match Server::bind(address, node.clone(), encrypted).await {
         Ok(server) => Ok(server),
         Err(error) => {
             let _ = node.shutdown(Duration::ZERO).await;

@@ -1,0 +1,147 @@
+//! What a tenant uses now, and what it may use. One for each tenant; whoever acts for the tenant
+//! shares it, so that a change of its limits counts at once.
+
+use super::meter::Meter;
+use crate::clock;
+use eddy_types::{EddyError, ErrorCode, TenantId, TenantSpec};
+use eddy_wasm::MemoryAccount;
+use parking_lot::{Mutex, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// How long a client is told to wait when its tenant has too much under way.
+const RETRY_BUSY: Duration = Duration::from_millis(100);
+
+/// A tenant as it is now.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) tenant: TenantId,
+    spec: RwLock<Arc<TenantSpec>>,
+    in_flight: AtomicU32,
+    /// What its live instances count for.
+    pub(crate) memory: Arc<MemoryAccount>,
+    meter: Mutex<Meter>,
+    /// What the meter's times count from.
+    since: Instant,
+}
+
+impl Account {
+    pub(crate) fn new(tenant: TenantId, spec: TenantSpec) -> Arc<Self> {
+        let memory = Arc::new(MemoryAccount::new(spec.limits.memory));
+        Arc::new(Self {
+            tenant,
+            memory,
+            spec: RwLock::new(Arc::new(spec)),
+            in_flight: AtomicU32::new(0),
+            meter: Mutex::default(),
+            since: clock::instant(),
+        })
+    }
+
+    /// Whether it is the tenant that every node has.
+    pub(crate) fn is_default(&self) -> bool {
+        self.tenant.as_str() == TenantId::DEFAULT
+    }
+
+    /// Whether its apps may refer to a secret of the node: the default tenant's to all, others' to
+    /// what is listed.
+    pub(crate) fn may_use_secret(&self, name: &str) -> bool {
+        let listed = |spec: &TenantSpec| spec.secrets.iter().any(|listed| listed.as_str() == name);
+        self.is_default() || listed(&self.spec())
+    }
+
+    pub(crate) fn spec(&self) -> Arc<TenantSpec> {
+        self.spec.read().clone()
+    }
+
+    pub(crate) fn set_spec(&self, spec: TenantSpec) {
+        self.memory.set_limit(spec.limits.memory);
+        *self.spec.write() = Arc::new(spec);
+    }
+
+    /// Requests under way.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Lets a request in.
+    pub(super) fn admit(self: &Arc<Self>) -> Result<TenantPermit, EddyError> {
+        let limits = self.spec.read().limits;
+        let before = self.in_flight.fetch_add(1, Relaxed);
+        let permit = TenantPermit(self.clone());
+        if let Some(most) = limits.concurrency
+            && before >= most
+        {
+            let detail = format!("the tenant has {before} requests under way, as many as it may");
+            return Err(EddyError::new(ErrorCode::TenantLimit, detail)
+                .hint("Wait for answers before you ask for more, or have its `concurrency` raised.")
+                .retry_after(RETRY_BUSY));
+        }
+        if let Some(rate) = limits.rate {
+            let now = clock::instant().duration_since(self.since).as_nanos();
+            let now = u64::try_from(now).unwrap_or(u64::MAX);
+            let taken = self.meter.lock().take(now, rate);
+            taken.map_err(|wait| {
+                let detail = format!("the tenant may make {rate} requests a second");
+                EddyError::new(ErrorCode::TenantLimit, detail)
+                    .hint("Ask less often, or have its `rate` raised.")
+                    .retry_after(wait.max(Duration::from_millis(1)))
+            })?;
+        }
+        Ok(permit)
+    }
+}
+
+/// A request of a tenant is under way while this lives.
+#[derive(Debug)]
+pub struct TenantPermit(Arc<Account>);
+
+impl Drop for TenantPermit {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eddy_types::TenantLimits;
+
+    fn account(limits: TenantLimits) -> Arc<Account> {
+        let spec = TenantSpec {
+            limits,
+            ..TenantSpec::default()
+        };
+        Account::new(TenantId::default_tenant(), spec)
+    }
+
+    #[test]
+    fn so_many_at_once_and_no_more() {
+        let account = account(TenantLimits {
+            concurrency: Some(2),
+            ..TenantLimits::default()
+        });
+        let first = account.admit().expect("room");
+        let _second = account.admit().expect("room");
+        let error = account.admit().expect_err("full");
+        assert_eq!(error.code, ErrorCode::TenantLimit);
+        assert!(error.retry_after.is_some());
+        drop(first);
+        let third = account.admit();
+        assert!(third.is_ok(), "a refused one left no trace");
+        assert_eq!(account.in_flight(), 2);
+    }
+
+    #[test]
+    fn a_change_counts_at_once() {
+        let account = account(TenantLimits {
+            rate: Some(1),
+            ..TenantLimits::default()
+        });
+        drop(account.admit().expect("the burst"));
+        assert!(account.admit().is_err());
+        account.set_spec(TenantSpec::default());
+        assert!(account.admit().is_ok());
+    }
+}

@@ -1,0 +1,76 @@
+//! Memory that many instances share a limit of: those of one tenant. Each counts for what it may have
+//! touched, from its start until it is dropped.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// The stack in linear memory that Rust's and other toolchains set aside, in bytes: next to nothing
+/// of it is ever touched.
+const STACK: usize = 1 << 20;
+/// The least that an instance counts for, in bytes: about what a small Rust guest and its store take.
+const LEAST_CHARGE: usize = 64 << 10;
+
+/// What an instance with so much linear memory counts for, both in bytes.
+pub(crate) const fn charge_of(linear: usize) -> usize {
+    let charge = linear.saturating_sub(STACK);
+    if charge > LEAST_CHARGE {
+        charge
+    } else {
+        LEAST_CHARGE
+    }
+}
+
+/// The memory of instances that share a limit. It may be over it when the limit was lowered.
+#[derive(Debug)]
+pub struct MemoryAccount {
+    used: AtomicUsize,
+    limit: AtomicUsize,
+}
+
+impl MemoryAccount {
+    /// An account with a limit in bytes; without one it only counts.
+    #[must_use]
+    pub fn new(limit: Option<u64>) -> Self {
+        let account = Self {
+            used: AtomicUsize::new(0),
+            limit: AtomicUsize::new(0),
+        };
+        account.set_limit(limit);
+        account
+    }
+
+    /// Changes the limit, for what comes.
+    pub fn set_limit(&self, limit: Option<u64>) {
+        let limit = limit.map_or(usize::MAX, |limit| {
+            usize::try_from(limit).unwrap_or(usize::MAX)
+        });
+        self.limit.store(limit, Relaxed);
+    }
+
+    /// The limit, in bytes, if there is one.
+    #[must_use]
+    pub fn limit(&self) -> Option<usize> {
+        let limit = self.limit.load(Relaxed);
+        (limit < usize::MAX).then_some(limit)
+    }
+
+    /// What all its instances count for, in bytes.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used.load(Relaxed)
+    }
+
+    /// Takes `bytes` if they are there.
+    pub(crate) fn take(&self, bytes: usize) -> bool {
+        let limit = self.limit.load(Relaxed);
+        let before = self.used.fetch_add(bytes, Relaxed);
+        let fits = bytes == 0 || before.saturating_add(bytes) <= limit;
+        if !fits {
+            self.give(bytes);
+        }
+        fits
+    }
+
+    pub(crate) fn give(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Relaxed);
+    }
+}
