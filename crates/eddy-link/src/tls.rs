@@ -5,7 +5,7 @@
 use crate::transport::{ByteStream, Transport};
 use eddy_types::{EddyError, ErrorCode};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -60,9 +60,9 @@ impl std::fmt::Debug for TlsClient {
     }
 }
 
-/// The server's half of TLS: its certificate. Cheap to clone.
+/// The server's half of TLS: its certificate. Cheap to clone; clones show the same one.
 #[derive(Clone)]
-pub struct TlsServer(Arc<ServerConfig>);
+pub struct TlsServer(Arc<RwLock<Arc<ServerConfig>>>);
 
 /// A stream after its handshake.
 #[derive(Debug)]
@@ -80,28 +80,36 @@ impl TlsServer {
     /// # Errors
     /// `invalid-argument` when one does not parse, or they do not belong together.
     pub fn new(chain: &[u8], key: &[u8]) -> Result<Self, EddyError> {
-        let chain = certificates(chain)?;
-        let key = PrivateKeyDer::from_pem_slice(key)
-            .map_err(|error| bad(&format!("the private key cannot be read: {error}")))?;
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| bad(&error.to_string()))?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .map_err(|error| match error {
-                rustls::Error::InconsistentKeys(_) => mismatch(),
-                error => bad(&format!("certificate and key cannot be used: {error}")),
-            })?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Self(Arc::new(config)))
+        let config = server_config(chain, key, vec![ALPN.to_vec()])?;
+        Ok(Self(Arc::new(RwLock::new(Arc::new(config)))))
+    }
+
+    /// Shows another certificate from now on, to connections that come.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; the one before stays then.
+    pub fn renew(&self, chain: &[u8], key: &[u8]) -> Result<(), EddyError> {
+        let spoken = self.config().alpn_protocols.clone();
+        let config = server_config(chain, key, spoken)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        Ok(())
+    }
+
+    fn config(&self) -> Arc<ServerConfig> {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Also speaks `protocols`, by their names in ALPN, the best first. A client that names only
     /// others is refused in its handshake.
     #[must_use]
-    pub fn also(mut self, protocols: &[&[u8]]) -> Self {
-        let spoken = &mut Arc::make_mut(&mut self.0).alpn_protocols;
-        spoken.extend(protocols.iter().map(|protocol| protocol.to_vec()));
+    pub fn also(self, protocols: &[&[u8]]) -> Self {
+        let mut config = (*self.config()).clone();
+        let more = protocols.iter().map(|protocol| protocol.to_vec());
+        config.alpn_protocols.extend(more);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         self
     }
 
@@ -123,10 +131,31 @@ impl TlsServer {
         stream: TcpStream,
     ) -> io::Result<Accepted<impl ByteStream + use<>>> {
         let _ = stream.set_nodelay(true);
-        let stream = TlsAcceptor::from(self.0.clone()).accept(stream).await?;
+        let stream = TlsAcceptor::from(self.config()).accept(stream).await?;
         let protocol = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
         Ok(Accepted { stream, protocol })
     }
+}
+
+fn server_config(
+    chain: &[u8],
+    key: &[u8],
+    spoken: Vec<Vec<u8>>,
+) -> Result<ServerConfig, EddyError> {
+    let chain = certificates(chain)?;
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|error| bad(&format!("the private key cannot be read: {error}")))?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| bad(&error.to_string()))?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => mismatch(),
+            error => bad(&format!("certificate and key cannot be used: {error}")),
+        })?;
+    config.alpn_protocols = spoken;
+    Ok(config)
 }
 
 impl std::fmt::Debug for TlsServer {

@@ -226,6 +226,7 @@ pub(crate) fn apply_loop(inner: &Arc<Inner>) {
         let mut by_shard: BTreeMap<ShardId, Vec<(Seq, Arc<Record>)>> = BTreeMap::new();
         for (shard, seq, record) in batch {
             count_dead_letters(inner, &record);
+            inner.note_stored(&record);
             by_shard.entry(shard).or_default().push((seq, record));
         }
         for (shard, records) in by_shard {

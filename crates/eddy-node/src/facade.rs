@@ -2,8 +2,8 @@
 //! against these; nothing here knows HTTP.
 
 use bytes::Bytes;
-use eddy_core::{DeadLetter, DeadLetterId, MessageId, Outcome};
-use eddy_types::{AgentId, EddyError, MethodName, Name, ShardId, TenantId, Timestamp};
+use eddy_core::{DeadLetter, MessageId, Outcome};
+use eddy_types::{AgentId, EddyError, MethodName, Name, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -153,10 +153,8 @@ pub struct AgentInfo {
 /// A delivery that was given up.
 #[derive(Clone, Debug)]
 pub struct DeadLetterInfo {
-    /// The shard that gave up.
-    pub shard: ShardId,
-    /// Its number there.
-    pub id: DeadLetterId,
+    /// Its name, for redriving and discarding it.
+    pub name: String,
     /// What it was.
     pub letter: DeadLetter,
 }

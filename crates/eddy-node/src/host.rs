@@ -96,6 +96,7 @@ impl Common {
         if self.caller.read_only {
             return Err(write_in_query("make a send"));
         }
+        self.app.account.may_store()?;
         self.caller.inner.catalog.method(&to, &method)?;
         let outgoing = Outgoing {
             to,
@@ -206,6 +207,7 @@ impl TurnHost for AgentHost {
 
     fn state_set(&mut self, key: String, value: Value) -> Result<(), EddyError> {
         self.writable("write state")?;
+        self.common.app.account.may_store()?;
         self.common.shared.effects.lock().set(&key, to_core(value))
     }
 
@@ -256,6 +258,7 @@ impl TurnHost for AgentHost {
         argument: Bytes,
     ) -> Result<(), EddyError> {
         self.writable("set a timer")?;
+        self.common.app.account.may_store()?;
         let method = MethodName::new(method)?;
         self.common
             .caller

@@ -9,6 +9,7 @@ use crate::live::LiveAgents;
 use crate::recent::Recent;
 use crate::reply::Reply;
 use crate::runners::Runners;
+use crate::sealed::Sealer;
 use crate::stats::Stats;
 use crate::tasks::Tasks;
 use crate::{functions, runs};
@@ -67,6 +68,7 @@ pub(crate) struct Inner {
     pub(crate) map: ShardMap,
     pub(crate) shards: Vec<Shard>,
     pub(crate) access: Access,
+    pub(crate) sealer: Sealer,
     pub(crate) catalog: Catalog,
     pub(crate) applier: Applier,
     pub(crate) recent: Recent,

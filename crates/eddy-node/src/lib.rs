@@ -14,6 +14,7 @@
 //! | `access` | tenants and tokens |
 //! | `listing` | look-ups for the API |
 //! | `durability` | journal, store, checkpoints, replay |
+//! | `sealed` | names that tell nothing |
 //! | `recent`, `stats` | invocations and counters |
 //! | `data_dir`, `clock`, `tasks`, `reply` | the ground |
 
@@ -39,6 +40,7 @@ mod reply;
 mod requests;
 mod runners;
 mod runs;
+mod sealed;
 mod snapshot;
 mod spares;
 mod stats;

@@ -10,6 +10,7 @@ use crate::facade::NodeConfig;
 use crate::inner::{Inner, Shard};
 use crate::recent::Recent;
 use crate::runners::Runners;
+use crate::sealed::Sealer;
 use crate::stats::Stats;
 use crate::tasks::{self, Tasks};
 use eddy_core::ShardCore;
@@ -80,6 +81,7 @@ pub(crate) fn open(
         flushes: Box::new(move || counting.stats().syncs),
         map,
         shards,
+        sealer: Sealer::new(&dir.key),
         access: Access::load(dir.clone())?,
         catalog: Catalog::new(dir),
         store,

@@ -11,7 +11,7 @@ use eddy_core::{DeadLetterId, InvocationRow, MessageId, Sender, StoreView as _};
 use eddy_store::{AgentRow, DeadLetterCursor, InvocationCursor};
 use eddy_types::limits::MAX_PAGE;
 use eddy_types::{
-    AgentId, EddyError, ErrorCode, FunctionId, Key, Name, Seq, ShardId, TenantId, Timestamp,
+    AgentId, EddyError, ErrorCode, FunctionId, Key, Name, ShardId, TenantId, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -192,18 +192,18 @@ impl Inner {
         let after = page
             .cursor
             .as_deref()
-            .map(parse_letter_cursor)
+            .map(|text| self.letter_cursor(text))
             .transpose()?;
+        let name = |at: &DeadLetterCursor| self.sealer.name(at.shard, at.id);
         let rows = self.store.list_dead_letters(tenant, after, limit + 1)?;
         let more = rows.len() > limit;
         let kept: Vec<_> = rows.into_iter().take(limit).collect();
         let next = kept
             .last()
             .filter(|_| more)
-            .map(|(cursor, _)| format!("{}-{}", cursor.at.0, letter_name(cursor.shard, cursor.id)));
+            .map(|(cursor, _)| format!("{}-{}", cursor.at.0, name(cursor)));
         let items = kept.into_iter().map(|(cursor, letter)| DeadLetterInfo {
-            shard: cursor.shard,
-            id: cursor.id,
+            name: name(&cursor),
             letter,
         });
         Ok(Page {
@@ -212,7 +212,14 @@ impl Inner {
         })
     }
 
-    /// Finds a tenant's dead letter by its text form.
+    fn letter_cursor(&self, text: &str) -> Result<DeadLetterCursor, EddyError> {
+        let (at, name) = text.split_once('-').ok_or_else(bad_cursor)?;
+        let (shard, id) = self.sealer.place(name).ok_or_else(bad_cursor)?;
+        let at = Timestamp(at.parse().map_err(|_| bad_cursor())?);
+        Ok(DeadLetterCursor { at, shard, id })
+    }
+
+    /// Finds a tenant's dead letter by its name.
     pub(crate) fn find_dead_letter(
         &self,
         tenant: &TenantId,
@@ -225,7 +232,7 @@ impl Inner {
             )
             .hint("`eddy dead-letters` lists them.")
         };
-        let (shard, id) = parse_letter_name(text).ok_or_else(unknown)?;
+        let (shard, id) = self.sealer.place(text).ok_or_else(unknown)?;
         if shard.0 >= self.map.count() {
             return Err(unknown());
         }
@@ -271,40 +278,9 @@ fn durable_info(id: MessageId, row: InvocationRow) -> InvocationInfo {
     }
 }
 
-/// The text form of a dead letter's number.
-pub(crate) fn letter_name(shard: ShardId, id: DeadLetterId) -> String {
-    format!("{}-{}-{}", shard.0, id.seq.0, id.index)
-}
-
-fn parse_letter_name(text: &str) -> Option<(ShardId, DeadLetterId)> {
-    let mut parts = text.split('-');
-    let shard = ShardId(parts.next()?.parse().ok()?);
-    let seq = Seq(parts.next()?.parse().ok()?);
-    let index = parts.next()?.parse().ok()?;
-    parts
-        .next()
-        .is_none()
-        .then_some((shard, DeadLetterId { seq, index }))
-}
-
-fn parse_letter_cursor(text: &str) -> Result<DeadLetterCursor, EddyError> {
-    let (at, name) = text.split_once('-').ok_or_else(bad_cursor)?;
-    let (shard, id) = parse_letter_name(name).ok_or_else(bad_cursor)?;
-    let at = Timestamp(at.parse().map_err(|_| bad_cursor())?);
-    Ok(DeadLetterCursor { at, shard, id })
-}
-
 fn parse_invocation_cursor(text: &str) -> Result<(Timestamp, MessageId), EddyError> {
     let (queued, id) = text.split_once('-').ok_or_else(bad_cursor)?;
     let queued = queued.parse().map_err(|_| bad_cursor())?;
     let id = id.parse().map_err(|_| bad_cursor())?;
     Ok((Timestamp(queued), id))
-}
-
-impl DeadLetterInfo {
-    /// Its name, for redriving and discarding it.
-    #[must_use]
-    pub fn name(&self) -> String {
-        letter_name(self.shard, self.id)
-    }
 }

@@ -170,6 +170,7 @@ impl Inner {
             let expired = shard.lock().live.expired(now);
             self.stats.passivated(expired.len());
         }
+        self.passivate_tenants();
         let (count, memory) = self.live_total();
         let resident = process::resident().unwrap_or_default();
         let unexpected = resident.saturating_sub(room.limit.saturating_add(REST));
@@ -180,6 +181,16 @@ impl Inner {
             let heavy = count.saturating_mul(unexpected) / resident.max(1);
             let wanted = too_many.max(share(count)).max(heavy);
             self.drop_oldest(|dropped, freed| dropped >= wanted && freed >= too_much);
+        }
+    }
+
+    /// Keeps an eighth of each tenant's memory free of idle instances, so that turns have room to grow.
+    fn passivate_tenants(&self) {
+        for account in self.access.accounts() {
+            let limit = account.memory.limit();
+            if limit.is_some_and(|limit| account.memory.used() > limit - limit / 8) {
+                self.make_room_of(&account);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The node as the outside sees it: start, listings, deploys, stop. Requests are in `requests.rs`.
 
+use crate::access::storage_loop;
 use crate::catalog::{self, Owner};
 use crate::durability;
 use crate::facade::{
@@ -60,6 +61,7 @@ impl Node {
             .tasks
             .spawn(durability::checkpoint_loop(inner.clone()));
         inner.tasks.spawn(tick_loop(inner.clone()));
+        inner.tasks.spawn(storage_loop(inner.clone()));
         inner.tasks.spawn(passivate_loop(inner.clone()));
         Ok(Arc::new(Self {
             inner,
@@ -165,6 +167,7 @@ impl Node {
                 secrets: &inner.config.secrets,
             };
             let spec = catalog.install(&owner, manifest, prepared)?;
+            owner.account.storage.look_again();
             catalog.sweep(&inner.engine);
             Ok(spec)
         })
@@ -203,6 +206,7 @@ impl Node {
         tasks::blocking(move || {
             let _busy = busy;
             inner.catalog.remove(&tenant, &name)?;
+            inner.access.account(&tenant).storage.look_again();
             inner.catalog.sweep(&inner.engine);
             Ok(())
         })

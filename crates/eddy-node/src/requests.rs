@@ -202,6 +202,7 @@ impl Node {
         let chain = CallChain::root(now);
         let (id, outcome) = match checked_key(options.idempotency_key)? {
             Some(key) => {
+                app.account.may_store()?;
                 let id = MessageId::of_key(&DedupeScope::Function(function.clone()), &key);
                 let request = (function, argument, Some(key), false);
                 (
@@ -240,7 +241,7 @@ impl Node {
     ) -> Result<MessageId, EddyError> {
         let inner = &self.inner;
         refuse_when_stopping(inner)?;
-        inner.catalog.function(&function)?;
+        inner.catalog.function(&function)?.account.may_store()?;
         let key = checked_key(options.idempotency_key)?;
         let id = match &key {
             Some(key) => MessageId::of_key(&DedupeScope::Function(function.clone()), key),
@@ -263,6 +264,10 @@ fn admit(
     refuse_when_stopping(inner)?;
     let now = clock::now();
     let key = checked_key(options.idempotency_key)?;
+    // Its answer will be remembered; but deleting has to go on when there is no room.
+    if key.is_some() && load.is_some() && inner.access.limits_storage() {
+        inner.access.account(agent.tenant()).may_store()?;
+    }
     let id = match &key {
         Some(key) => MessageId::of_key(&DedupeScope::Agent(agent.clone()), key),
         None => clock::fresh_id(),

@@ -80,7 +80,7 @@ fn target(target: eddy_node::InvocationTarget) -> InvocationTarget {
 
 /// The id's text form is what `Node::redrive` and `Node::discard` take.
 pub(crate) fn dead_letter(info: DeadLetterInfo) -> DeadLetter {
-    let id = info.name();
+    let id = info.name;
     let letter = info.letter;
     let from = match &letter.from {
         Sender::Agent(agent) => DeadLetterSource {

@@ -37,6 +37,7 @@ mod state;
 mod store;
 mod sweep;
 mod timers;
+mod usage;
 mod writer;
 
 pub use agents::AgentRow;

@@ -3,6 +3,7 @@
 
 mod args;
 mod caller;
+mod certificate;
 mod commands;
 mod examples;
 mod exit;

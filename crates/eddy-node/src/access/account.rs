@@ -2,6 +2,7 @@
 //! shares it, so that a change of its limits counts at once.
 
 use super::meter::Meter;
+use super::storage::Storage;
 use crate::clock;
 use eddy_types::{EddyError, ErrorCode, TenantId, TenantSpec};
 use eddy_wasm::MemoryAccount;
@@ -21,6 +22,8 @@ pub(crate) struct Account {
     in_flight: AtomicU32,
     /// What its live instances count for.
     pub(crate) memory: Arc<MemoryAccount>,
+    /// What its rows and its code take on disk.
+    pub(crate) storage: Storage,
     meter: Mutex<Meter>,
     /// What the meter's times count from.
     since: Instant,
@@ -32,6 +35,7 @@ impl Account {
         Arc::new(Self {
             tenant,
             memory,
+            storage: Storage::default(),
             spec: RwLock::new(Arc::new(spec)),
             in_flight: AtomicU32::new(0),
             meter: Mutex::default(),
@@ -57,6 +61,7 @@ impl Account {
 
     pub(crate) fn set_spec(&self, spec: TenantSpec) {
         self.memory.set_limit(spec.limits.memory);
+        self.storage.look_again();
         *self.spec.write() = Arc::new(spec);
     }
 

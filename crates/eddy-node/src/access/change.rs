@@ -150,6 +150,8 @@ impl Access {
         let mut known = self.known.write();
         let account = known.account_or_new(tenant);
         account.set_spec(spec);
+        let limited = known.limits_storage();
+        self.limits_storage.store(limited, Ordering::Relaxed);
         Ok(super::described(&account))
     }
 }

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `token` | tokens as text |
 //! | `file` | what is kept on disk |
-//! | `account`, `meter` | what a tenant uses and may use |
+//! | `account`, `meter`, `storage` | what a tenant uses and may use |
 //! | `session` | a request's tenant and role |
 //! | `change` | making and revoking tokens, changing tenants |
 //! | `api` | all that, for the server |
@@ -16,12 +16,14 @@ mod change;
 mod file;
 mod meter;
 mod session;
+mod storage;
 mod token;
 
 pub(crate) use account::Account;
 pub use account::TenantPermit;
 pub use change::{NewToken, OfflineAccess};
 pub use session::Session;
+pub(crate) use storage::storage_loop;
 pub use token::TokenText;
 
 use crate::data_dir::DataDir;
@@ -113,6 +115,7 @@ pub(crate) struct Access {
     /// Held by who changes them, from what is read first to the switch.
     changing: Mutex<()>,
     known: RwLock<Known>,
+    limits_storage: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -138,16 +141,28 @@ impl Access {
         for token in stored.tokens {
             known.tokens.insert(token.id.clone(), Entry::new(token));
         }
+        let limits_storage = AtomicBool::new(known.limits_storage());
         Ok(Self {
             dir,
             changing: Mutex::default(),
             known: RwLock::new(known),
+            limits_storage,
         })
     }
 
     /// Whether requests need a token.
     pub(crate) fn demands_tokens(&self) -> bool {
         !self.known.read().tokens.is_empty()
+    }
+
+    /// Whether some tenant has a limit of what it stores.
+    pub(crate) fn limits_storage(&self) -> bool {
+        self.limits_storage.load(Ordering::Relaxed)
+    }
+
+    /// All accounts.
+    pub(crate) fn accounts(&self) -> Vec<Arc<Account>> {
+        self.known.read().tenants.values().cloned().collect()
     }
 
     /// The account of a tenant. Data of one that nobody set up, from a folder of an older version
@@ -189,6 +204,11 @@ impl Access {
 }
 
 impl Known {
+    fn limits_storage(&self) -> bool {
+        let mut accounts = self.tenants.values();
+        accounts.any(|account| account.spec().limits.storage.is_some())
+    }
+
     fn stored(&self) -> Stored {
         let tenants = self.tenants.iter();
         let mut stored = Stored {
@@ -211,7 +231,7 @@ fn described(account: &Account) -> TenantInfo {
         spec: (*account.spec()).clone(),
         in_flight: account.in_flight(),
         memory: account.memory.used(),
-        storage: None,
+        storage: account.storage.counted(),
     }
 }
 

@@ -32,6 +32,8 @@ impl Catalog {
         let hosts = spec.capabilities.hosts.iter();
         owner.account.grant().check(hosts.map(String::as_str))?;
         let env = resolve_env(&manifest, owner)?;
+        let bytes = prepared.iter().map(|part| part.bytes.len() as u64);
+        owner.account.may_store_bytes(bytes.sum())?;
         // Also of an app that has not changed: files that are as they should be are not written.
         for part in &prepared {
             self.files.write_blob(part.component.digest, &part.bytes)?;

@@ -85,6 +85,12 @@ impl Files {
         Ok(bytes)
     }
 
+    /// The size of a component's file, in bytes; nothing for one that cannot be looked at.
+    pub(super) fn blob_size(&self, digest: Digest) -> u64 {
+        let found = fs::metadata(self.blob_path(digest));
+        found.map_or(0, |found| found.len())
+    }
+
     fn blob_path(&self, digest: Digest) -> PathBuf {
         self.dir.join("components").join(digest.to_string())
     }

@@ -22,7 +22,7 @@ use eddy_types::{
 use eddy_wasm::Engine;
 use files::Files;
 use parking_lot::{Mutex, RwLock};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 #[derive(Default)]
@@ -127,6 +127,17 @@ impl Catalog {
         let tenants = self.tenants.read();
         let apps = tenants.values().flat_map(|tenant| tenant.apps.values());
         apps.cloned().collect()
+    }
+
+    /// What the code of a tenant's apps takes on disk, in bytes. Blocks.
+    pub(crate) fn code_bytes(&self, tenant: &TenantId) -> u64 {
+        let apps = self.apps(tenant);
+        let components = apps.iter().flat_map(|app| &app.spec.components);
+        let digests: BTreeSet<_> = components.map(|component| component.digest).collect();
+        let sizes = digests
+            .into_iter()
+            .map(|digest| self.files.blob_size(digest));
+        sizes.sum()
     }
 
     pub(crate) fn app(&self, tenant: &TenantId, name: &Name) -> Option<Arc<App>> {

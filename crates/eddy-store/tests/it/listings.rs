@@ -173,3 +173,53 @@ fn dead_letters_come_newest_first_and_go_when_deleted() {
         assert_eq!(found, left.map(|n| (place(n), Timestamp(n / 6))).collect());
     }
 }
+
+#[test]
+fn a_tenant_is_counted_by_its_own_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let map = store.shard_map();
+    let tenant = |name: &str| TenantId::new(name).unwrap();
+    let used = |name: &str| -> u64 {
+        let shards = map.shards();
+        shards
+            .map(|shard| store.usage(shard, &tenant(name)).unwrap())
+            .sum()
+    };
+    let put = |agent: &eddy_types::AgentId, bytes: usize| Change::StatePut {
+        agent: agent.clone(),
+        key: "k".to_owned(),
+        value: eddy_core::Value::Bytes(vec![0; bytes].into()),
+    };
+    let (own, other) = (agent_at("t", "cart", "a"), agent_at("tt", "cart", "a"));
+    assert_eq!(used("t"), 0);
+    apply(
+        &store,
+        [(map.shard_of_agent(&own), put(&own, 1000))].into_iter(),
+    );
+    let one = used("t");
+    assert!((1000..1100).contains(&one), "{one}");
+    apply(
+        &store,
+        [(map.shard_of_agent(&other), put(&other, 5000))].into_iter(),
+    );
+    assert_eq!(
+        used("t"),
+        one,
+        "another tenant's, whose name begins the same"
+    );
+    // Written again it counts once.
+    apply(
+        &store,
+        [(map.shard_of_agent(&own), put(&own, 2000))].into_iter(),
+    );
+    assert_eq!(used("t"), one + 1000);
+    let row = invocation(5, Some(9));
+    let id = MessageId(7);
+    let run = (ShardId(1), Change::InvocationPut { id, row });
+    apply(&store, [run].into_iter());
+    assert!(used("t") > one + 1000, "invocations count");
+    let gone = Change::AgentDeleted { agent: own.clone() };
+    apply(&store, [(map.shard_of_agent(&own), gone)].into_iter());
+    assert!(used("t") < one, "{}", used("t"));
+}

@@ -2,16 +2,16 @@
 //! failed disk ends it.
 
 use crate::args::UpArgs;
+use crate::certificate::Certificate;
 use crate::examples;
 use crate::exit::Failed;
-use crate::input;
 use crate::output::Output;
 use crate::progress;
 use anstream::{AutoStream, ColorChoice};
 use eddy_api::{App, Problem};
 use eddy_bundle::{Bundle, BundledCode};
 use eddy_node::{Code, Deployment, Module, Node, NodeConfig};
-use eddy_server::{Server, TlsServer};
+use eddy_server::Server;
 use eddy_types::manifest::Example;
 use eddy_types::{AppSpec, EddyError, ErrorCode, TenantId};
 use serde::Serialize;
@@ -45,7 +45,7 @@ struct Ready {
 pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     log_to_stderr()?;
     // Whatever can be known to fail is found before the node starts.
-    let tls = certificate(&args)?;
+    let mut tls = certificate(&args)?;
     let mut signals = Signals::new()?;
     let bundles = args
         .app
@@ -55,9 +55,9 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     let node = Node::start(config(&args)).await?;
     let encrypted = tls.is_some() || args.plain_http;
     let server = bind(args.listen, &node, encrypted).await?;
-    let (scheme, server) = match tls {
+    let (scheme, server) = match &tls {
         None => ("http", server),
-        Some(tls) => ("https", server.secured(tls)),
+        Some(tls) => ("https", server.secured(tls.server())),
     };
     let mut serving = None;
     let ended = tokio::select! {
@@ -69,6 +69,7 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
             announce(url, &args.data, &node, &examples, output)?;
             std::future::pending::<Result<(), Failed>>().await
         } => failed,
+        () = keep_fresh(&mut tls) => Ok(()),
         stopped = node.stopped() => Err(Failed::stopped(stopped.0)),
         name = signals.next() => {
             output.say(format_args!("{name}: finishing what runs, at most {}; again to end at once",
@@ -86,20 +87,19 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     }
 }
 
-/// What the node shows over TLS. The options come together, or not at all.
-fn certificate(args: &UpArgs) -> Result<Option<TlsServer>, EddyError> {
-    let (Some(chain), Some(key)) = (&args.tls_cert, &args.tls_key) else {
-        return Ok(None);
-    };
-    let tls = TlsServer::new(
-        &input::pem(chain, "--tls-cert")?,
-        &input::pem(key, "--tls-key")?,
-    );
-    tls.map(Some).map_err(|error| {
-        let (chain, key) = (chain.display(), key.display());
-        let detail = format!("--tls-cert {chain}, --tls-key {key}: {}", error.detail);
-        EddyError { detail, ..error }
-    })
+/// The node's certificate. The options come together, or not at all.
+fn certificate(args: &UpArgs) -> Result<Option<Certificate>, EddyError> {
+    match (&args.tls_cert, &args.tls_key) {
+        (Some(chain), Some(key)) => Certificate::read(chain, key).map(Some),
+        _ => Ok(None),
+    }
+}
+
+async fn keep_fresh(certificate: &mut Option<Certificate>) {
+    match certificate {
+        Some(certificate) => certificate.keep_fresh().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn log_to_stderr() -> Result<(), EddyError> {

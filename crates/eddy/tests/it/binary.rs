@@ -33,6 +33,8 @@ pub(crate) fn command(args: &[&str]) -> Command {
         .env("EDDY_URL", NOBODY)
         .env("COLUMNS", "100")
         .env("NO_COLOR", "1");
-    command.env_remove("EDDY_LOG").env_remove("EDDY_TLS_CA");
+    for name in ["LOG", "TLS_CA", "TOKEN", "TOKEN_FILE", "TENANT"] {
+        command.env_remove(format!("EDDY_{name}"));
+    }
     command
 }

@@ -19,6 +19,7 @@ mod script;
 mod secrets;
 mod small_disk;
 mod starting;
+mod tenants;
 mod tls;
 mod tour;
 mod ways;

@@ -186,3 +186,26 @@ fn a_bad_certificate_is_told_before_the_node_starts() {
     let ran = client(crate::binary::NOBODY, Path::new(""), &["ls"]);
     assert_eq!(ran.code, 4, "{}", ran.stderr);
 }
+
+#[test]
+fn a_renewed_certificate_is_shown_without_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let pair = Pair::new(dir.path(), "node");
+    let node = pair.up(dir.path());
+    let old = dir.path().join("old.crt");
+    std::fs::copy(&pair.certificate, &old).unwrap();
+    assert_eq!(client(&node.url, &old, &["ls"]).code, 0);
+    // Half of it first: what does not fit together leaves the one before in place.
+    let new = Pair::new(dir.path(), "new");
+    std::fs::copy(&new.certificate, &pair.certificate).unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    assert_eq!(client(&node.url, &old, &["ls"]).code, 0);
+    std::fs::copy(&new.key, &pair.key).unwrap();
+    let shown = (0..300).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        client(&node.url, &new.certificate, &["ls"]).code == 0
+    });
+    assert!(shown, "the new one is never shown");
+    let distrusted = client(&node.url, &old, &["ls"]);
+    assert_eq!(distrusted.code, 4, "{}", distrusted.stderr);
+}
