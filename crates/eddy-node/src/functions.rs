@@ -296,7 +296,8 @@ async fn run_instance(
     let host = FunctionHost::new(caller, began, shared.clone());
     let target = Target::Function(start.function.name.clone());
     // On whatever version it began, it ends.
-    let ran = guarded(inner, deadline, pending(), &cancel, async {
+    let tenant = &start.function.tenant;
+    let ran = guarded(inner, tenant, deadline, pending(), &cancel, async {
         let mut instance = instantiate(inner, app, loaded, spec.memory, &cancel).await?;
         let outcome = instance
             .handle(&target, start.argument.clone(), Box::new(host), &cancel)

@@ -10,6 +10,7 @@ use crate::recent::Recent;
 use crate::reply::Reply;
 use crate::runners::Runners;
 use crate::sealed::Sealer;
+use crate::shares::Shares;
 use crate::stats::Stats;
 use crate::tasks::Tasks;
 use crate::{functions, runs};
@@ -75,6 +76,7 @@ pub(crate) struct Inner {
     pub(crate) stats: Stats,
     pub(crate) tasks: Tasks,
     pub(crate) runners: Runners,
+    pub(crate) shares: Shares,
     /// How many spare instances there are.
     pub(crate) spares: Arc<AtomicUsize>,
     /// Used instances that wait to be dropped.

@@ -8,6 +8,7 @@
 //! | `node` | start, stop, and the requests behind [`Node`] |
 //! | `inner` | shared state, and the step: lock a shard, decide, carry out |
 //! | `turns`, `functions`, `snapshot` | running guests |
+//! | `runs`, `runners`, `shares`, `fair` | on which thread, and whose turn it is |
 //! | `host`, `effects`, `fetch` | what guests may do |
 //! | `live` | instances of agents, passivation |
 //! | `catalog` | what is deployed |
@@ -25,6 +26,7 @@ mod data_dir;
 mod durability;
 mod effects;
 mod facade;
+mod fair;
 mod fetch;
 mod functions;
 mod host;
@@ -41,6 +43,7 @@ mod requests;
 mod runners;
 mod runs;
 mod sealed;
+mod shares;
 mod snapshot;
 mod spares;
 mod stats;

@@ -11,6 +11,7 @@ use crate::inner::{Inner, Shard};
 use crate::recent::Recent;
 use crate::runners::Runners;
 use crate::sealed::Sealer;
+use crate::shares::Shares;
 use crate::stats::Stats;
 use crate::tasks::{self, Tasks};
 use eddy_core::ShardCore;
@@ -91,6 +92,7 @@ pub(crate) fn open(
         stats: Stats::default(),
         tasks,
         runners: Runners::default(),
+        shares: Shares::new(processors()),
         spares: Arc::default(),
         retired: Arc::default(),
         busy: AtomicUsize::new(0),
@@ -100,6 +102,11 @@ pub(crate) fn open(
         resumed: Mutex::new(waiting),
     });
     Ok((inner, events))
+}
+
+/// How many threads can compute at once.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// Takes up what the last stop left: sends to deliver and invocations to run.

@@ -139,9 +139,9 @@ impl Node {
 
     /// Runs work on a request here and now as far as it goes; what does not end at once goes on as
     /// a task, which a stop waits for. All of it does when this thread is late already.
-    pub fn run(&self, mut work: Pin<Box<dyn Future<Output = ()> + Send>>) {
+    pub fn run(&self, tenant: &TenantId, mut work: Pin<Box<dyn Future<Output = ()> + Send>>) {
         if !runs::may_begin() {
-            runners::work(&self.inner, work);
+            runners::work(&self.inner, tenant, work);
         } else if runs::first_slice(work.as_mut()).is_pending() {
             self.inner.tasks.spawn(work);
         }

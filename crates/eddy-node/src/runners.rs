@@ -1,13 +1,14 @@
 //! What waits for a processor. Turns that do not begin on the thread that decided them wait here in
 //! line, not among the runtime's tasks: there, those that read from the network and write to it would
-//! wait behind all of them, and a node that has too much to do could not even say so.
+//! wait behind all of them, and a node that has too much to do could not even say so. Tenants take turns.
 
+use crate::fair::FairQueue;
 use crate::inner::Inner;
 use crate::{runs, turns};
 use eddy_core::TurnStart;
+use eddy_types::TenantId;
 use eddy_types::limits::ADMISSION_LINE;
 use parking_lot::Mutex;
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -36,27 +37,28 @@ pub(crate) struct Runners(Mutex<Line>);
 
 #[derive(Default)]
 struct Line {
-    jobs: VecDeque<Job>,
+    jobs: FairQueue<Job>,
     runners: usize,
 }
 
 /// Runs a turn as soon as a processor has time for it. What a turn that runs waits for goes first.
 pub(crate) fn turn(inner: &Arc<Inner>, start: TurnStart) {
     let first = runs::is_nested();
-    line_up(inner, Job::Turn(start), first);
+    let tenant = start.agent.tenant().clone();
+    line_up(inner, &tenant, Job::Turn(start), first);
 }
 
 /// The same for other work.
-pub(crate) fn work(inner: &Arc<Inner>, work: Work) {
-    line_up(inner, Job::Work(work), false);
+pub(crate) fn work(inner: &Arc<Inner>, tenant: &TenantId, work: Work) {
+    line_up(inner, tenant, Job::Work(work), false);
 }
 
-fn line_up(inner: &Arc<Inner>, job: Job, first: bool) {
+fn line_up(inner: &Arc<Inner>, tenant: &TenantId, job: Job, first: bool) {
     let mut line = inner.runners.0.lock();
     if first {
-        line.jobs.push_front(job);
+        line.jobs.push_front(tenant, job);
     } else {
-        line.jobs.push_back(job);
+        line.jobs.push_back(tenant, job);
     }
     if line.runners == RUNNERS {
         return;
@@ -94,7 +96,7 @@ impl Runner<'_> {
     /// What is next; none, and it is no runner any more.
     fn next(&self) -> Option<Job> {
         let mut line = self.0.runners.0.lock();
-        let job = line.jobs.pop_front();
+        let job = line.jobs.pop();
         line.runners -= usize::from(job.is_none());
         job
     }

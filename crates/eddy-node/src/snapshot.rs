@@ -42,8 +42,9 @@ pub(crate) async fn query(
     let view = inner.store.snapshot(inner.map.shard_of_agent(&agent));
     let shared = Arc::new(TurnShared::default());
     let host = SnapshotHost::new(app.clone(), agent.clone(), id, began, view, shared);
+    let tenant = agent.tenant().clone();
     let target = Target::Method(agent, method);
-    let ran = guarded(inner, deadline, pending(), &cancel, async {
+    let ran = guarded(inner, &tenant, deadline, pending(), &cancel, async {
         let mut instance = instantiate(inner, &app, loaded, spec.memory, &cancel).await?;
         instance
             .handle(&target, argument, Box::new(host), &cancel)

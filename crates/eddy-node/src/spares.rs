@@ -162,7 +162,8 @@ async fn make(
     let program = loaded.program.as_ref();
     let made = loaded.code.instantiate(limits, program, &cancel);
     let gone = app.replaced.cancelled();
-    guarded(inner, Some(deadline), gone, &cancel, made).await
+    let tenant = &app.account.tenant;
+    guarded(inner, tenant, Some(deadline), gone, &cancel, made).await
 }
 
 impl Spares {

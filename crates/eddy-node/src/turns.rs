@@ -11,7 +11,7 @@ use crate::runs;
 use crate::spares;
 use bytes::Bytes;
 use eddy_core::{MessageId, TurnEnd, TurnId, TurnPolicy, TurnStart};
-use eddy_types::{AgentId, EddyError, ErrorCode, MethodName, TimeoutSpec, Timestamp};
+use eddy_types::{AgentId, EddyError, ErrorCode, MethodName, TenantId, TimeoutSpec, Timestamp};
 use eddy_wasm::{CancelReason, CancelToken, Fault, Instance, Target, TurnOutcome};
 use futures::FutureExt as _;
 use std::panic::{self, AssertUnwindSafe};
@@ -172,7 +172,15 @@ impl Turn {
             tokio::time::sleep(inner.config.redeploy_grace).await;
         };
         let work = async { Ok(work.await) };
-        let worked = guarded(inner, self.deadline, grace_over, &self.cancel, work);
+        let tenant = self.agent.tenant().clone();
+        let worked = guarded(
+            inner,
+            &tenant,
+            self.deadline,
+            grace_over,
+            &self.cancel,
+            work,
+        );
         match AssertUnwindSafe(worked).catch_unwind().await {
             Ok(Ok(worked)) => self.ended(inner, worked),
             Ok(Err(fault)) => self.ended(inner, Worked::failed(fault)),
@@ -296,16 +304,19 @@ fn no_room(made: &Result<Instance, Fault>) -> bool {
     matches!(made, Err(Fault::NoRoom { .. }))
 }
 
-/// Runs guest work under its deadline and the node's abort; `abort` may stop it, too.
+/// Runs guest work in its tenant's share, under its deadline and the node's abort; `abort` may stop it,
+/// too.
 pub(crate) async fn guarded<T>(
     inner: &Arc<Inner>,
+    tenant: &TenantId,
     deadline: Option<Timestamp>,
     abort: impl Future<Output = ()>,
     cancel: &CancelToken,
     work: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, Fault> {
     let _busy = inner.busy();
-    let mut work = std::pin::pin!(work);
+    let work = std::pin::pin!(work);
+    let mut work = inner.shares.run(tenant, work);
     let expire = async {
         match deadline {
             Some(at) => tokio::time::sleep_until(clock::deadline(at)).await,

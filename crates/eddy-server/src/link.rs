@@ -181,11 +181,12 @@ impl LinkHandler {
         admitted: Admitted,
     ) {
         let node = self.state.node.clone();
+        let tenant = function.tenant.clone();
         let work = async move {
             let answer = node.invoke(function, argument, options).await;
             admitted.finish(answer);
         };
-        self.state.node.run(Box::pin(work));
+        self.state.node.run(&tenant, Box::pin(work));
     }
 
     fn submit(
@@ -196,6 +197,7 @@ impl LinkHandler {
         admitted: Admitted,
     ) {
         let node = self.state.node.clone();
+        let tenant = function.tenant.clone();
         let work = async move {
             let accepted = node.invoke_async(function, argument, options).await;
             match accepted {
@@ -203,16 +205,17 @@ impl LinkHandler {
                 Err(error) => admitted.reply(None, Err(error)),
             }
         };
-        self.state.node.run(Box::pin(work));
+        self.state.node.run(&tenant, Box::pin(work));
     }
 
     fn delete(&self, agent: AgentId, options: CallOptions, admitted: Admitted) {
         let node = self.state.node.clone();
+        let tenant = agent.tenant().clone();
         let work = async move {
             let deleted = node.delete_agent(agent, options).await;
             admitted.reply(None, deleted.map(|()| Bytes::from_static(b"null")));
         };
-        self.state.node.run(Box::pin(work));
+        self.state.node.run(&tenant, Box::pin(work));
     }
 }
 

@@ -186,6 +186,14 @@ impl OfflineAccess {
         Access::load(dir).map(Self)
     }
 
+    /// Whether a node over this folder demands tokens. Takes no lock, and makes nothing.
+    ///
+    /// # Errors
+    /// `incompatible-data`, or what the disk says.
+    pub fn demands_tokens(data: &Path) -> Result<bool, EddyError> {
+        file::look(data).map(|stored| !stored.tokens.is_empty())
+    }
+
     /// Makes a token.
     ///
     /// # Errors

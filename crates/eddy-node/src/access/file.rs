@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 const NAME: &str = "access.json";
 const VERSION: u32 = 1;
@@ -33,16 +33,20 @@ pub(super) struct StoredToken {
     pub(super) digest: Digest,
 }
 
-fn path(dir: &DataDir) -> PathBuf {
-    dir.join(NAME)
+pub(super) fn read(dir: &DataDir) -> Result<Stored, EddyError> {
+    read_at(&dir.join(NAME))
 }
 
-pub(super) fn read(dir: &DataDir) -> Result<Stored, EddyError> {
-    let path = path(dir);
-    let text = match fs::read(&path) {
+/// Of a data folder that nobody has opened; nothing is made.
+pub(super) fn look(data: &Path) -> Result<Stored, EddyError> {
+    read_at(&data.join(NAME))
+}
+
+fn read_at(path: &Path) -> Result<Stored, EddyError> {
+    let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Stored::default()),
-        Err(error) => return Err(failed(&path, "cannot be read", &error)),
+        Err(error) => return Err(failed(path, "cannot be read", &error)),
     };
     let incompatible = |why: String| {
         let detail = format!("{}: {why}", path.display());
@@ -58,7 +62,7 @@ pub(super) fn read(dir: &DataDir) -> Result<Stored, EddyError> {
 }
 
 pub(super) fn write(dir: &DataDir, stored: &Stored) -> Result<(), EddyError> {
-    let path = path(dir);
+    let path = dir.join(NAME);
     let stored = Stored {
         version: VERSION,
         ..stored.clone()

@@ -10,6 +10,7 @@ use crate::{clock, tasks};
 use eddy_bundle::SourceMaps;
 use eddy_types::{
     Component, ComponentKind, Digest, EddyError, Env, ErrorCode, Manifest, MethodSpec, Name,
+    TenantId,
 };
 use eddy_wasm::{CancelReason, CancelToken, Code, Engine, Fault, JsModule};
 use std::collections::BTreeSet;
@@ -28,17 +29,19 @@ pub(crate) struct Prepared {
 /// Compiles and describes the parts of an app. Nothing is stored or switched yet.
 pub(crate) async fn prepare(
     inner: &Arc<Inner>,
+    tenant: &TenantId,
     components: &[(Name, Source)],
 ) -> Result<Vec<Prepared>, EddyError> {
     let mut prepared = Vec::with_capacity(components.len());
     for (name, source) in components {
-        prepared.push(prepare_one(inner, name, source).await?);
+        prepared.push(prepare_one(inner, tenant, name, source).await?);
     }
     Ok(prepared)
 }
 
 async fn prepare_one(
     inner: &Arc<Inner>,
+    tenant: &TenantId,
     name: &Name,
     source: &Source,
 ) -> Result<Prepared, EddyError> {
@@ -66,7 +69,7 @@ async fn prepare_one(
         let definition = described.map_err(|error| loaded.remap(error))?;
         Ok((loaded, definition))
     };
-    let (loaded, definition) = in_time(inner, name, &cancel, asked).await?;
+    let (loaded, definition) = in_time(inner, (tenant, name), &cancel, asked).await?;
     let (name, digest) = (name.clone(), Digest::of(&bytes));
     Ok(Prepared {
         component: Component { name, digest, kind },
@@ -79,14 +82,21 @@ async fn prepare_one(
 /// Runs the code of a component that is deployed under a deadline, and not into a stop of the node.
 async fn in_time<T>(
     inner: &Arc<Inner>,
-    name: &Name,
+    (tenant, name): (&TenantId, &Name),
     cancel: &CancelToken,
     work: impl Future<Output = Result<T, EddyError>>,
 ) -> Result<T, EddyError> {
     let limit = inner.config.deploy_guest_timeout;
     let deadline = clock::now().plus(limit);
     let work = async { Ok::<_, Fault>(work.await) };
-    let mut work = Box::pin(guarded(inner, Some(deadline), pending(), cancel, work));
+    let mut work = Box::pin(guarded(
+        inner,
+        tenant,
+        Some(deadline),
+        pending(),
+        cancel,
+        work,
+    ));
     let ended = tokio::select! {
         biased;
         ended = &mut work => ended,

@@ -128,28 +128,30 @@ fn is_public(address: IpAddr) -> bool {
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
-    let special = address.is_private()
+    let private = address.is_private()
         || address.is_loopback()
         || address.is_link_local()
-        || address.is_documentation()
-        || a == 0
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 192 && b == 88 && c == 99)
-        || (a == 198 && (b == 18 || b == 19))
+        || address.is_documentation();
+    let set_aside = match (a, b, c) {
+        (0, ..) | (192, 0, 0) | (192, 88, 99) => true,
+        (100, ..) => (64..128).contains(&b),
+        (198, ..) => b == 18 || b == 19,
         // Multicast, reserved, broadcast.
-        || a >= 224;
-    !special
+        _ => a >= 224,
+    };
+    !private && !set_aside
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     // Global unicast is 2000::/3. Within it, these carry an IPv4 address or are set aside.
     let global = first & 0xe000 == 0x2000;
-    let special = (first == 0x2001 && second < 0x0200)
-        || (first == 0x2001 && second == 0x0db8)
-        || first == 0x2002
-        || (first == 0x3fff && second < 0x1000);
+    let special = match first {
+        0x2001 => second < 0x0200 || second == 0x0db8,
+        0x2002 => true,
+        0x3fff => second < 0x1000,
+        _ => false,
+    };
     global && !special
 }
 

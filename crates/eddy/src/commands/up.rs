@@ -10,8 +10,8 @@ use crate::progress;
 use anstream::{AutoStream, ColorChoice};
 use eddy_api::{App, Problem};
 use eddy_bundle::{Bundle, BundledCode};
-use eddy_node::{Code, Deployment, Module, Node, NodeConfig};
-use eddy_server::Server;
+use eddy_node::{Code, Deployment, Module, Node, NodeConfig, OfflineAccess};
+use eddy_server::{Protection, Server, check_listen};
 use eddy_types::manifest::Example;
 use eddy_types::{AppSpec, EddyError, ErrorCode, TenantId};
 use serde::Serialize;
@@ -46,6 +46,9 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     log_to_stderr()?;
     // Whatever can be known to fail is found before the node starts.
     let mut tls = certificate(&args)?;
+    let encrypted = tls.is_some() || args.plain_http;
+    let tokens = OfflineAccess::demands_tokens(&args.data)?;
+    check_listen(args.listen, Protection { tokens, encrypted })?;
     let mut signals = Signals::new()?;
     let bundles = args
         .app
@@ -53,7 +56,6 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
         .map(|path| bundle(path, output))
         .collect::<Result<Vec<_>, _>>()?;
     let node = Node::start(config(&args)).await?;
-    let encrypted = tls.is_some() || args.plain_http;
     let server = bind(args.listen, &node, encrypted).await?;
     let (scheme, server) = match &tls {
         None => ("http", server),
