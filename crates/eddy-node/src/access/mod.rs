@@ -62,7 +62,8 @@ pub struct TenantInfo {
     pub in_flight: u32,
     /// What its live instances count for, in bytes.
     pub memory: usize,
-    /// What its agents and its code take on disk, in bytes, when that was last counted.
+    /// What its agents and its code take on disk, in bytes, when that was last counted. Only known
+    /// where it has a limit.
     pub storage: Option<u64>,
 }
 
@@ -226,12 +227,15 @@ impl Known {
 }
 
 fn described(account: &Account) -> TenantInfo {
+    let spec = (*account.spec()).clone();
+    let limits = spec.limits;
     TenantInfo {
         tenant: account.tenant.clone(),
-        spec: (*account.spec()).clone(),
+        spec,
         in_flight: account.in_flight(),
         memory: account.memory.used(),
-        storage: account.storage.counted(),
+        // Without a limit nobody keeps it up to date.
+        storage: limits.storage.and_then(|_| account.storage.counted()),
     }
 }
 

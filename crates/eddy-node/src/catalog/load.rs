@@ -7,6 +7,7 @@ use crate::facade::{Code as Source, Module};
 use crate::inner::Inner;
 use crate::turns::guarded;
 use crate::{clock, tasks};
+use bytes::Bytes;
 use eddy_bundle::SourceMaps;
 use eddy_types::{
     Component, ComponentKind, Digest, EddyError, Env, ErrorCode, Manifest, MethodSpec, Name,
@@ -49,7 +50,11 @@ async fn prepare_one(
     // Compiling to machine code runs no guest and takes what it takes: the deadline is not for it.
     let (bytes, kind, code) = match source {
         Source::Wasm(bytes) => {
-            let code = compile(engine, bytes.to_vec()).await?;
+            // How long it takes must not tell that another tenant has it.
+            let code = match inner.catalog.has_code(tenant, Digest::of(bytes)) {
+                true => compile(engine, bytes.to_vec()).await?,
+                false => compile_anew(engine, bytes.clone()).await?,
+            };
             (bytes.to_vec(), ComponentKind::Wasm, code)
         }
         Source::Js(modules) => {
@@ -174,6 +179,11 @@ impl Loaded {
 async fn compile(engine: &Engine, bytes: Vec<u8>) -> Result<Code, EddyError> {
     let engine = engine.clone();
     tasks::blocking(move || engine.compile(&bytes)).await?
+}
+
+async fn compile_anew(engine: &Engine, bytes: Bytes) -> Result<Code, EddyError> {
+    let engine = engine.clone();
+    tasks::blocking(move || engine.compile_anew(&bytes)).await?
 }
 
 async fn runtime(engine: &Engine) -> Result<Code, EddyError> {

@@ -16,7 +16,7 @@ use crate::access::{Access, Account};
 use crate::data_dir::DataDir;
 use crate::load::Load;
 use eddy_types::{
-    AgentId, EddyError, ErrorCode, FunctionId, HashMap, Key, MethodName, MethodSpec, Name,
+    AgentId, Digest, EddyError, ErrorCode, FunctionId, HashMap, Key, MethodName, MethodSpec, Name,
     TenantId, TimeoutSpec,
 };
 use eddy_wasm::Engine;
@@ -138,6 +138,13 @@ impl Catalog {
             .into_iter()
             .map(|digest| self.files.blob_size(digest));
         sizes.sum()
+    }
+
+    /// Whether an app of the tenant has this component.
+    pub(crate) fn has_code(&self, tenant: &TenantId, digest: Digest) -> bool {
+        let apps = self.apps(tenant);
+        let mut components = apps.iter().flat_map(|app| &app.spec.components);
+        components.any(|component| component.digest == digest)
     }
 
     pub(crate) fn app(&self, tenant: &TenantId, name: &Name) -> Option<Arc<App>> {

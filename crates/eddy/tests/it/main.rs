@@ -15,6 +15,7 @@ mod help;
 mod mistakes;
 mod node;
 mod printing;
+mod printing_access;
 mod script;
 mod secrets;
 mod small_disk;
