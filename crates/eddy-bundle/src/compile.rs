@@ -10,10 +10,12 @@ mod problem;
 mod project;
 mod shape;
 mod source;
+mod tests;
 mod transform;
 mod wasm;
 
 pub use problem::{BundleError, Problem};
+pub use tests::{LIST_TESTS, RUN_TEST, TestFile, test_files};
 
 use eddy_types::{Manifest, Name};
 use std::path::Path;

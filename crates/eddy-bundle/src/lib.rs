@@ -14,4 +14,7 @@ mod compile;
 pub use remap::SourceMaps;
 
 #[cfg(feature = "compile")]
-pub use compile::{Bundle, BundleError, BundledCode, BundledComponent, JsModule, Problem, bundle};
+pub use compile::{
+    Bundle, BundleError, BundledCode, BundledComponent, JsModule, LIST_TESTS, Problem, RUN_TEST,
+    TestFile, bundle, test_files,
+};

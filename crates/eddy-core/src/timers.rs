@@ -8,7 +8,7 @@ use eddy_types::{AgentId, EddyError, RetryPolicy, Seq, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// How far ahead timers are held in memory.
+/// How far ahead timers are held in memory, unless it is said otherwise.
 const HORIZON: Duration = Duration::from_secs(600);
 /// Rows read from the store at a time.
 const PAGE: usize = 1024;
@@ -33,12 +33,25 @@ pub(crate) enum TimerVerdict {
 }
 
 /// The timers of a shard.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Timers {
+    /// How far ahead they are held in memory.
+    pub(crate) look_ahead: Duration,
     armed: BTreeMap<At, Armed>,
     wakes: BTreeSet<(Timestamp, AgentId, String)>,
     /// Every timer up to this moment is in `armed`.
     horizon: Timestamp,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            look_ahead: HORIZON,
+            armed: BTreeMap::new(),
+            wakes: BTreeSet::new(),
+            horizon: Timestamp::default(),
+        }
+    }
 }
 
 impl Timers {
@@ -49,10 +62,10 @@ impl Timers {
         overlay: &Overlay,
         view: &V,
     ) -> Result<(), EddyError> {
-        if now.plus(HORIZON / 2) < self.horizon {
+        if now.plus(self.look_ahead / 2) < self.horizon {
             return Ok(());
         }
-        let until = now.plus(HORIZON);
+        let until = now.plus(self.look_ahead);
         let mut last: Option<TimerRow> = None;
         loop {
             let page = view.timers_until(until, last.as_ref(), PAGE)?;
@@ -131,7 +144,7 @@ impl Timers {
         let refill = Timestamp(
             self.horizon
                 .0
-                .saturating_sub((HORIZON / 2).as_millis() as u64),
+                .saturating_sub((self.look_ahead / 2).as_millis() as u64),
         );
         self.wakes
             .first()

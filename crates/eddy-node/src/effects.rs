@@ -7,6 +7,7 @@ use crate::fetch;
 use crate::functions::{self, Nested};
 use crate::inner::Inner;
 use crate::reply::{Reply, lost};
+use crate::simulate;
 use bytes::Bytes;
 use eddy_core::{
     CallChain, DedupeKey, FunctionStart, Message, MessageId, Operation, Origin, TurnId, TurnStart,
@@ -288,6 +289,9 @@ pub(crate) fn invoke(
             format!("calls are nested more than {MAX_CALL_DEPTH} deep"),
         ));
     }
+    if caller.inner.config.simulated_time && function.as_str() == simulate::ADVANCE {
+        return simulate::effect(caller, &argument);
+    }
     let function = FunctionId {
         tenant: caller.tenant.clone(),
         name: function,
@@ -332,6 +336,7 @@ pub(crate) fn fetch(
     let deadline = caller.nested_deadline();
     let (app, retriable) = (caller.app.clone(), caller.retriable);
     Ok(spawned(&caller.inner, async move {
+        let _noted = simulate::UnderWay::begin();
         let id = gate.await?;
         let key = retriable.then(|| id.to_string());
         fetch::run(&app, request, key, clock::deadline(deadline))
@@ -342,9 +347,9 @@ pub(crate) fn fetch(
 
 /// A pause within a turn.
 pub(crate) fn sleep(milliseconds: u64) -> PendingFuture {
-    let until = clock::deadline(clock::now().plus(Duration::from_millis(milliseconds)));
+    let until = clock::now().plus(Duration::from_millis(milliseconds));
     Box::pin(async move {
-        tokio::time::sleep_until(until).await;
+        clock::sleep_until(until).await;
         Ok(Outcome::Elapsed)
     })
 }
@@ -367,7 +372,7 @@ fn begin_effect(
 }
 
 /// Runs an effect as a task of its own; dropping the future ends it.
-fn spawned(
+pub(crate) fn spawned(
     inner: &Inner,
     work: impl Future<Output = Result<Outcome, EddyError>> + Send + 'static,
 ) -> PendingFuture {

@@ -26,6 +26,9 @@ pub struct NodeConfig {
     pub deploy_guest_timeout: Duration,
     /// How long a turn that runs at a redeploy of its app may go on with the old code.
     pub redeploy_grace: Duration,
+    /// Whether the clock can be put forward, for tests: see [`crate::Node::advance`]. The clock is the
+    /// process's, so at most one node of a process may have this.
+    pub simulated_time: bool,
     /// Where `secret` references are looked up: the node's own environment, by name.
     pub secrets: std::collections::BTreeMap<String, String>,
 }
@@ -55,6 +58,7 @@ impl NodeConfig {
             fault_fs: None,
             redeploy_grace: eddy_types::limits::DEFAULT_GRACE,
             deploy_guest_timeout: eddy_types::limits::DEPLOY_GUEST_TIMEOUT,
+            simulated_time: false,
             secrets: std::collections::BTreeMap::new(),
         }
     }

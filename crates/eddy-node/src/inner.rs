@@ -11,6 +11,7 @@ use crate::reply::Reply;
 use crate::runners::Runners;
 use crate::sealed::Sealer;
 use crate::shares::Shares;
+use crate::simulate;
 use crate::stats::Stats;
 use crate::tasks::Tasks;
 use crate::{functions, runs};
@@ -199,6 +200,7 @@ impl Inner {
     }
 
     fn perform(self: &Arc<Self>, from: ShardId, action: Action<Reply>, scratch: &mut Scratch) {
+        simulate::note();
         match action {
             Action::Run(start) => runs::run(self, start),
             Action::RunFunction(start) => functions::spawn_durable(self, start),

@@ -15,6 +15,7 @@
 //! | `access` | tenants and tokens |
 //! | `listing` | look-ups for the API |
 //! | `durability` | journal, store, checkpoints, replay |
+//! | `simulate` | a clock that tests put forward |
 //! | `sealed` | names that tell nothing |
 //! | `recent`, `stats` | invocations and counters |
 //! | `data_dir`, `clock`, `tasks`, `reply` | the ground |
@@ -44,6 +45,7 @@ mod runners;
 mod runs;
 mod sealed;
 mod shares;
+mod simulate;
 mod snapshot;
 mod spares;
 mod stats;

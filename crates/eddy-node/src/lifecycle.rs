@@ -12,6 +12,7 @@ use crate::recent::Recent;
 use crate::runners::Runners;
 use crate::sealed::Sealer;
 use crate::shares::Shares;
+use crate::simulate;
 use crate::stats::Stats;
 use crate::tasks::{self, Tasks};
 use eddy_core::ShardCore;
@@ -41,6 +42,9 @@ pub(crate) fn open(
     tasks: Tasks,
 ) -> Result<(Arc<Inner>, Arc<Events>), EddyError> {
     let dir = Arc::new(DataDir::open(&config.data)?);
+    if config.simulated_time {
+        simulate::begin();
+    }
     let cache = CacheConfig {
         dir: dir.join("cache"),
         key: dir.key,
@@ -71,7 +75,10 @@ pub(crate) fn open(
     for (shard, last) in map.shards().zip(last) {
         let view = store.shard(shard);
         let mut out = Vec::new();
-        let core = ShardCore::open(shard, map, last, clock::now(), &view, &mut out)?;
+        let mut core = ShardCore::open(shard, map, last, clock::now(), &view, &mut out)?;
+        if config.simulated_time {
+            core.look_ahead(simulate::LOOK_AHEAD);
+        }
         waiting.extend(out.into_iter().map(|action| (shard, action)));
         shards.push(Shard::new(shard, view, core));
     }
@@ -201,19 +208,26 @@ async fn ticks(inner: Arc<Inner>) {
         if inner.applier.is_closed() {
             return;
         }
+        if let Err(error) = inner.tick_all() {
+            inner.fail(error);
+            return;
+        }
+    }
+}
+
+impl Inner {
+    /// What is due in each shard, happens.
+    pub(crate) fn tick_all(self: &Arc<Self>) -> Result<(), EddyError> {
         let now = clock::now();
-        for shard in &inner.shards {
+        for shard in &self.shards {
             if shard.lock().core.next_wake() > now {
                 continue;
             }
-            let done = inner.step(shard.id, |state, now, view, out| {
+            self.step(shard.id, |state, now, view, out| {
                 state.core.tick(now, view, out)
-            });
-            if let Err(error) = done {
-                inner.fail(error);
-                return;
-            }
+            })?;
         }
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use crate::load::{Load, UnderWay};
 use crate::node::Node;
 use crate::reply::{Reply, lost};
 use crate::turns::limit_of;
-use crate::{runners, runs};
+use crate::{runners, runs, simulate};
 use bytes::Bytes;
 use eddy_core::{
     CallChain, DedupeKey, DedupeScope, FunctionStart, Message, MessageId, Operation, Origin,
@@ -191,6 +191,14 @@ impl Node {
     ) -> Result<Answer, EddyError> {
         let inner = &self.inner;
         refuse_when_stopping(inner)?;
+        if inner.config.simulated_time && function.name.as_str() == simulate::ADVANCE {
+            let outcome = simulate::request(inner, &argument).await;
+            let invocation = clock::fresh_id();
+            return Ok(Answer {
+                invocation,
+                outcome,
+            });
+        }
         tokio::task::coop::consume_budget().await;
         let app = inner.catalog.function(&function)?;
         let now = clock::now();

@@ -20,9 +20,14 @@ const RUNNERS: usize = 4;
 pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Runners {
+    /// How much waits.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.lock().jobs.len()
+    }
+
     /// Whether so much waits that processors have no time for more.
     pub(crate) fn are_saturated(&self) -> bool {
-        self.0.lock().jobs.len() >= ADMISSION_LINE
+        self.waiting() >= ADMISSION_LINE
     }
 }
 

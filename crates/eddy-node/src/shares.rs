@@ -7,6 +7,7 @@
 //! `runners.rs`.
 
 use crate::fair::FairQueue;
+use crate::simulate::UnderWay;
 use eddy_types::TenantId;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -159,6 +160,7 @@ impl<F: Future + Unpin> Future for Sharing<'_, F> {
             }
             this.ticket = None;
         }
+        let _noted = UnderWay::begin();
         // Also when the work panics.
         let _slot = Slot(this.shares);
         this.waker.task.register(cx.waker());

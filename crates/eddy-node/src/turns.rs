@@ -8,6 +8,7 @@ use crate::inner::Inner;
 use crate::load::Running;
 use crate::recent::{Ran, TurnRecord};
 use crate::runs;
+use crate::simulate::UnderWay;
 use crate::spares;
 use bytes::Bytes;
 use eddy_core::{MessageId, TurnEnd, TurnId, TurnPolicy, TurnStart};
@@ -60,6 +61,7 @@ pub(crate) fn run(inner: &Arc<Inner>, start: TurnStart) {
     };
     let (turn, mut work) = prepared;
     let busy = inner.busy();
+    let _noted = UnderWay::begin();
     match panic::catch_unwind(AssertUnwindSafe(|| runs::first_slice(work.as_mut()))) {
         Ok(Poll::Ready(worked)) => turn.ended(inner, worked),
         Ok(Poll::Pending) => {

@@ -83,6 +83,8 @@ error_codes! {
     OperatorNeeded = "operator-needed", 409, false;
 
     // Deploy
+    /// Some of a project's tests failed.
+    TestsFailed = "tests-failed", 422, false;
     /// The manifest is wrong.
     InvalidManifest = "invalid-manifest", 400, false;
     /// The source does not parse or load.

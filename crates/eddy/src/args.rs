@@ -96,6 +96,8 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Deploy an app: a .ts, .js or .wasm file, or a folder with eddy.toml
     Deploy(DeployArgs),
+    /// Run the tests of a project, on a node of their own whose clock they can put forward
+    Test(TestArgs),
     /// Invoke a function
     Invoke(InvokeArgs),
     /// Call a method of an agent
@@ -159,6 +161,21 @@ pub(crate) struct UpArgs {
 pub(crate) struct DeployArgs {
     /// The file or folder
     pub(crate) path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestArgs {
+    /// The project: a folder with eddy.toml, or a source file
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+    /// Only tests whose name holds this text
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) filter: String,
 }
 
 #[derive(Debug, Args)]

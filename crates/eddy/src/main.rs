@@ -8,13 +8,14 @@ mod commands;
 mod examples;
 mod exit;
 mod input;
+mod local;
 mod memory;
 mod output;
 mod progress;
 mod remote;
 
 use args::{AgentCommand, Cli, Command};
-use commands::{agents, apps, calls, dead_letters, deploy, invocations, tenants, tokens, up};
+use commands::{agents, apps, calls, dead_letters, deploy, invocations, tenants, test, tokens, up};
 use exit::Failed;
 use output::Output;
 use remote::Remote;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     };
     let output = Output::new(cli.json);
     let runtime = match cli.command {
-        Command::Up(_) => Builder::new_multi_thread().enable_all().build(),
+        Command::Up(_) | Command::Test(_) => Builder::new_multi_thread().enable_all().build(),
         _ => Builder::new_current_thread().enable_all().build(),
     };
     let result = match runtime {
@@ -62,6 +63,7 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failed> {
     let remote = || Remote::new(&cli.target);
     match cli.command {
         Command::Up(args) => up::run(args, output).await,
+        Command::Test(args) => test::run(&args, output).await,
         Command::Deploy(args) => deploy::run(&remote()?, &args, output).await,
         Command::Invoke(args) => calls::invoke(&remote()?, args, output).await,
         Command::Call(args) => calls::call(&remote()?, args, output).await,

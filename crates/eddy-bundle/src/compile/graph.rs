@@ -84,6 +84,7 @@ fn module(
         transform::compile(name, text, |specifier| {
             match imports::resolve(project, name, specifier)? {
                 Target::BuiltIn => Ok(specifier.to_owned()),
+                Target::Support(module) => Ok(module.to_owned()),
                 Target::File(file) => {
                     let target = file.name.clone();
                     imported.push(file);

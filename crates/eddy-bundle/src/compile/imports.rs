@@ -2,6 +2,7 @@
 
 use super::project::{Project, Refusal, SourceFile};
 use super::source::{COMPILED_FROM, EXTENSIONS, Kind, kind};
+use super::tests;
 use std::path::{Component, Path, PathBuf};
 
 /// The module that every guest has without a file.
@@ -12,6 +13,8 @@ pub(crate) const BUILT_IN: &str = "eddy";
 pub(crate) enum Target {
     /// Stays as it is.
     BuiltIn,
+    /// A module that comes along, by its name.
+    Support(&'static str),
     /// A file of the project.
     File(SourceFile),
 }
@@ -31,6 +34,15 @@ pub(crate) fn resolve(
 ) -> Result<Target, BadImport> {
     if specifier == BUILT_IN {
         return Ok(Target::BuiltIn);
+    }
+    if specifier == tests::SPECIFIER {
+        return match project.has_tests() {
+            true => Ok(Target::Support(tests::MODULE)),
+            false => Err(bad(
+                format!("{specifier:?} is there for test files only"),
+                "Import it in a file whose name ends in .test.ts, and run `eddy test`.",
+            )),
+        };
     }
     let relative = matches!(specifier, "." | "..")
         || specifier.starts_with("./")

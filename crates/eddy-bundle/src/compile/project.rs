@@ -10,6 +10,8 @@ use std::{fs, io};
 #[derive(Debug)]
 pub(crate) struct Project {
     root: PathBuf,
+    /// Whether its modules may import `eddy/test`.
+    tests: bool,
 }
 
 /// A file inside a project.
@@ -57,9 +59,27 @@ impl Project {
     /// The project in the folder `root`.
     pub(crate) fn open(root: &Path) -> Result<Self, BundleError> {
         match fs::canonicalize(root) {
-            Ok(root) => Ok(Self { root }),
+            Ok(root) => Ok(Self { root, tests: false }),
             Err(error) => Err(unreadable(&root.display().to_string(), &error)),
         }
+    }
+
+    /// The same project, for its test files.
+    pub(crate) fn with_tests(self) -> Self {
+        Self {
+            tests: true,
+            ..self
+        }
+    }
+
+    /// Whether its modules may import `eddy/test`.
+    pub(crate) fn has_tests(&self) -> bool {
+        self.tests
+    }
+
+    /// Where a path of the project is.
+    pub(crate) fn path(&self, path: &Path) -> PathBuf {
+        self.root.join(path)
     }
 
     /// The file at `path`, relative to the project.

@@ -50,6 +50,12 @@ impl<R> ShardCore<R> {
         Ok(())
     }
 
+    /// Holds timers in memory that are so far ahead: for a clock that leaps. Memory then grows with
+    /// how many there are.
+    pub fn look_ahead(&mut self, by: std::time::Duration) {
+        self.timers.look_ahead = by;
+    }
+
     /// When `tick` has something to do next.
     #[must_use]
     pub fn next_wake(&self) -> Timestamp {

@@ -51,7 +51,9 @@ async fn prepare_one(
     let (bytes, kind, code) = match source {
         Source::Wasm(bytes) => {
             // How long it takes must not tell that another tenant has it.
-            let code = match inner.catalog.has_code(tenant, Digest::of(bytes)) {
+            let known =
+                inner.config.simulated_time || inner.catalog.has_code(tenant, Digest::of(bytes));
+            let code = match known {
                 true => compile(engine, bytes.to_vec()).await?,
                 false => compile_anew(engine, bytes.clone()).await?,
             };

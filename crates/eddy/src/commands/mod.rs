@@ -7,5 +7,6 @@ pub(crate) mod dead_letters;
 pub(crate) mod deploy;
 pub(crate) mod invocations;
 pub(crate) mod tenants;
+pub(crate) mod test;
 pub(crate) mod tokens;
 pub(crate) mod up;

@@ -5,12 +5,13 @@ use crate::args::UpArgs;
 use crate::certificate::Certificate;
 use crate::examples;
 use crate::exit::Failed;
+use crate::local;
 use crate::output::Output;
 use crate::progress;
 use anstream::{AutoStream, ColorChoice};
 use eddy_api::{App, Problem};
-use eddy_bundle::{Bundle, BundledCode};
-use eddy_node::{Code, Deployment, Module, Node, NodeConfig, OfflineAccess};
+use eddy_bundle::Bundle;
+use eddy_node::{Node, NodeConfig, OfflineAccess};
 use eddy_server::{Protection, Server, check_listen};
 use eddy_types::manifest::Example;
 use eddy_types::{AppSpec, EddyError, ErrorCode, TenantId};
@@ -25,8 +26,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 
-/// A secret NAME is what this and NAME is set to in the node's environment.
-const SECRET_PREFIX: &str = "EDDY_SECRET_";
 /// After its turns have ended, what a node may take to write the last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
@@ -129,18 +128,9 @@ fn colour() -> bool {
 }
 
 fn config(args: &UpArgs) -> NodeConfig {
-    let secrets: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| {
-            let name = name.into_string().ok()?;
-            let name = name.strip_prefix(SECRET_PREFIX)?;
-            Some((name.to_owned(), value.into_string().ok()?))
-        })
-        .collect();
-    let fault_fs = std::env::var("EDDY_FAULT_FS").ok();
     NodeConfig {
-        secrets,
-        fault_fs,
-        ..NodeConfig::new(&args.data)
+        fault_fs: std::env::var("EDDY_FAULT_FS").ok(),
+        ..local::config(&args.data)
     }
 }
 
@@ -167,32 +157,11 @@ async fn deploy(node: &Node, bundles: Vec<Bundle>, output: &Output) -> Result<Ex
         let _progress = progress::start(output, &format!("Compiling {}", bundle.manifest.name));
         let examples = bundle.manifest.examples.clone();
         let app = node
-            .deploy(&TenantId::default_tenant(), deployment(bundle))
+            .deploy(&TenantId::default_tenant(), local::deployment(bundle))
             .await?;
         all.insert(app.name.to_string(), examples);
     }
     Ok(all)
-}
-
-fn deployment(bundle: Bundle) -> Deployment {
-    let components = bundle.components.into_iter().map(|component| {
-        let code = match component.code {
-            BundledCode::Wasm(bytes) => Code::Wasm(bytes.into()),
-            BundledCode::Js { modules } => {
-                let modules = modules.into_iter().map(|module| Module {
-                    name: module.name,
-                    source: module.source,
-                    source_map: module.source_map,
-                });
-                Code::Js(modules.collect())
-            }
-        };
-        (component.name, code)
-    });
-    Deployment {
-        components: components.collect(),
-        manifest: bundle.manifest,
-    }
 }
 
 /// Says where the node is and what runs on it: also the apps that its data folder held already.

@@ -21,6 +21,7 @@ mod secrets;
 mod small_disk;
 mod starting;
 mod tenants;
+mod testing;
 mod tls;
 mod tour;
 mod ways;

@@ -1,0 +1,288 @@
+//! `eddy test`: the tests of a project, as guests beside the app, on a node in this process whose clock
+//! they can put forward. Each test is a tenant of its own, so none sees what another one did.
+
+use crate::args::TestArgs;
+use crate::exit::Failed;
+use crate::local;
+use crate::output::Output;
+use crate::progress;
+use bytes::Bytes;
+use eddy_api::{LogLine, Problem, rfc3339};
+use eddy_bundle::{Bundle, LIST_TESTS, RUN_TEST, TestFile};
+use eddy_node::{CallOptions, Deployment, Node, NodeConfig, PageRequest, Reply, Session};
+use eddy_types::manifest::{EnvValue, Timeout};
+use eddy_types::{
+    EddyError, ErrorCode, FunctionId, Manifest, Name, TenantId, TenantSpec, TimeoutSpec,
+};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The name of the app that holds a file's tests.
+const TESTS: &str = "__eddy_tests";
+/// The longest that one test may take, in real time.
+const LONGEST: Duration = Duration::from_secs(120);
+/// Instances of the node: tests run one after the other.
+const INSTANCES: u32 = 1000;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    passed: usize,
+    failed: usize,
+    tests: Vec<Outcome>,
+}
+
+/// How one test ended.
+#[derive(Serialize)]
+struct Outcome {
+    file: String,
+    name: String,
+    ok: bool,
+    milliseconds: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Problem>,
+    /// What the test logged; the app's own log is not in it.
+    logs: Vec<LogLine>,
+}
+
+pub(crate) async fn run(args: &TestArgs, output: &Output) -> Result<(), Failed> {
+    let (bundle, files) = {
+        let shown = args.path.display();
+        let _progress = progress::start(output, &format!("Bundling {shown}"));
+        let bundle = eddy_bundle::bundle(&args.path)?;
+        (bundle, eddy_bundle::test_files(&args.path)?)
+    };
+    if files.is_empty() {
+        return Err(no_tests(args).into());
+    }
+    let data = tempfile::tempdir().map_err(|error| {
+        let detail = format!("no folder can be made for the data of the node: {error}");
+        EddyError::new(ErrorCode::StoreFailed, detail).hint("Check TMPDIR and its free space.")
+    })?;
+    let node = Node::start(NodeConfig {
+        simulated_time: true,
+        max_instances: INSTANCES,
+        ..local::config(data.path())
+    })
+    .await?;
+    let runner = Runner::new(node, bundle)?;
+    let ran = runner.files(files, &args.filter, output).await;
+    let closed = runner.node.shutdown(Duration::ZERO).await;
+    let report = ran?;
+    closed.map_err(Failed::stopped)?;
+    output.data(&report, || report.summary())?;
+    match report.failed {
+        0 => Ok(()),
+        failed => Err(some_failed(failed, report.tests.len()).into()),
+    }
+}
+
+fn no_tests(args: &TestArgs) -> EddyError {
+    let detail = format!("there are no test files in {}", args.path.display());
+    EddyError::new(ErrorCode::InvalidArgument, detail).hint(
+        "Write one whose name ends in .test.ts: import { test, assert } from \"eddy/test\"; \
+         test(\"it works\", async (t) => { ... });",
+    )
+}
+
+fn some_failed(failed: usize, all: usize) -> EddyError {
+    EddyError::new(
+        ErrorCode::TestsFailed,
+        format!("{failed} of {all} tests failed"),
+    )
+    .hint(
+        "Above is what each of them expected. `--filter TEXT` runs those whose name holds a text.",
+    )
+}
+
+/// Runs tests on a node.
+struct Runner {
+    node: Arc<Node>,
+    session: Session,
+    bundle: Bundle,
+    /// What the app lists, its tenants may reach and know.
+    grants: TenantSpec,
+}
+
+impl Runner {
+    fn new(node: Arc<Node>, bundle: Bundle) -> Result<Self, EddyError> {
+        let manifest = &bundle.manifest;
+        let secrets = manifest.env.values().filter_map(|value| match value {
+            EnvValue::Secret { secret } => serde_json::from_value(secret.clone().into()).ok(),
+            EnvValue::Text(_) => None,
+        });
+        let grants = TenantSpec {
+            hosts: Some(manifest.capabilities.hosts.clone()),
+            secrets: secrets.collect(),
+            ..TenantSpec::default()
+        };
+        Ok(Self {
+            session: node.session(None, None)?,
+            node,
+            bundle,
+            grants,
+        })
+    }
+
+    async fn files(
+        &self,
+        files: Vec<TestFile>,
+        filter: &str,
+        output: &Output,
+    ) -> Result<Report, Failed> {
+        let mut tests = Vec::new();
+        for file in files {
+            output.say(&file.name);
+            let listing = self.tenant("list", tests.len(), &file).await?;
+            let names = self.invoke(&listing, LIST_TESTS, &()).await?;
+            let names: Vec<String> = serde_json::from_slice(&names.outcome?).unwrap_or_default();
+            for name in names.into_iter().filter(|name| name.contains(filter)) {
+                let test = self.test(tests.len(), &file, name).await?;
+                output.say(test.line());
+                tests.push(test);
+            }
+        }
+        let failed = tests.iter().filter(|test| !test.ok).count();
+        Ok(Report {
+            passed: tests.len() - failed,
+            failed,
+            tests,
+        })
+    }
+
+    async fn test(&self, number: usize, file: &TestFile, name: String) -> Result<Outcome, Failed> {
+        let tenant = self.tenant("test", number, file).await?;
+        #[allow(clippy::disallowed_methods, reason = "how long a test took is shown")]
+        let began = Instant::now();
+        let reply = self.invoke(&tenant, RUN_TEST, &name).await?;
+        let took = began.elapsed().as_millis();
+        let record = self.node.invocation(&tenant, reply.invocation);
+        self.forget(&tenant).await?;
+        let logs = record.map(|record| record.logs).unwrap_or_default();
+        let logs = logs.into_iter().map(|line| LogLine {
+            at: rfc3339(line.at),
+            level: line.level.to_owned(),
+            message: line.message,
+        });
+        Ok(Outcome {
+            file: file.name.clone(),
+            name,
+            ok: reply.outcome.is_ok(),
+            milliseconds: u64::try_from(took).unwrap_or(u64::MAX),
+            error: reply.outcome.as_ref().err().map(Problem::from),
+            logs: logs.collect(),
+        })
+    }
+
+    /// A tenant with the app and the tests of a file.
+    async fn tenant(
+        &self,
+        what: &str,
+        number: usize,
+        file: &TestFile,
+    ) -> Result<TenantId, EddyError> {
+        let tenant = TenantId::new(&format!("{what}-{number}"))?;
+        let grants = self.grants.clone();
+        self.node
+            .set_tenant(&self.session, &tenant, |_| grants)
+            .await?;
+        let app = local::deployment(self.bundle.clone());
+        self.node.deploy(&tenant, app).await?;
+        let tests = Deployment {
+            manifest: manifest_of_tests()?,
+            components: vec![(Name::new("tests")?, local::code(file.code.clone()))],
+        };
+        self.node.deploy(&tenant, tests).await?;
+        Ok(tenant)
+    }
+
+    /// Deletes the agents of a test that is over: their timers would go on with the next one's clock.
+    async fn forget(&self, tenant: &TenantId) -> Result<(), EddyError> {
+        let app = self.node.app(tenant, &self.bundle.manifest.name)?;
+        for agent_type in app.agents.keys() {
+            let mut page = PageRequest::default();
+            loop {
+                let found = self.node.agents(tenant, agent_type, "", &page).await?;
+                for info in found.items {
+                    let options = CallOptions::default();
+                    self.node.delete_agent(info.agent, options).await?;
+                }
+                page.cursor = found.next;
+                if page.cursor.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn invoke(
+        &self,
+        tenant: &TenantId,
+        function: &str,
+        argument: &impl Serialize,
+    ) -> Result<Reply, EddyError> {
+        let function = FunctionId {
+            tenant: tenant.clone(),
+            name: Name::new(function)?,
+        };
+        let argument = serde_json::to_vec(argument)
+            .map_err(|error| EddyError::internal(format!("a name does not encode: {error}")))?;
+        let work = self
+            .node
+            .invoke(function, Bytes::from(argument), CallOptions::default());
+        match tokio::time::timeout(LONGEST, work).await {
+            Ok(reply) => reply,
+            Err(_) => Err(EddyError::new(
+                ErrorCode::DeadlineExceeded,
+                format!("a test took longer than {} s", LONGEST.as_secs()),
+            )
+            .hint("Look for something that it awaits and that never comes.")),
+        }
+    }
+}
+
+/// Without a limit of time: its deadline would pass when the clock is put forward.
+fn manifest_of_tests() -> Result<Manifest, EddyError> {
+    let mut manifest = Manifest::named(Name::new(TESTS)?);
+    manifest.defaults.functions.timeout = Some(Timeout(TimeoutSpec::None));
+    Ok(manifest)
+}
+
+impl Outcome {
+    fn line(&self) -> String {
+        let Self {
+            name, milliseconds, ..
+        } = self;
+        let Some(error) = &self.error else {
+            return format!("  ok    {name} ({milliseconds} ms)");
+        };
+        let mut text = format!("  FAIL  {name} ({milliseconds} ms)");
+        for line in error.detail.lines() {
+            text += &format!("\n          {line}");
+        }
+        let stack = error
+            .guest
+            .as_ref()
+            .and_then(|guest| guest.stack.as_deref());
+        // Lines of the harness say nothing.
+        let own = |line: &&str| !line.contains("__eddy_test");
+        for line in stack.unwrap_or_default().lines().filter(own) {
+            text += &format!("\n            {}", line.trim());
+        }
+        for line in &self.logs {
+            text += &format!("\n          {}: {}", line.level, line.message);
+        }
+        text
+    }
+}
+
+impl Report {
+    fn summary(&self) -> String {
+        match self.failed {
+            0 => format!("{} passed", self.passed),
+            failed => format!("{} passed, {failed} failed", self.passed),
+        }
+    }
+}
