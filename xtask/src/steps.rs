@@ -102,8 +102,14 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
     )
 }
 
-/// The prebuilt WebAssembly components: the JavaScript runtime and the guests of tests and benchmarks.
+/// What is built ahead and checked in: the bindings of the Rust SDK, the JavaScript runtime, and the guests of tests
+/// and benchmarks.
 pub(crate) fn guests() -> Result<()> {
+    let bindgen = "sdk/rust-bindgen/Cargo.toml";
+    run(
+        "cargo",
+        &["run", "--locked", "-q", "--manifest-path", bindgen],
+    )?;
     for guest in ["js-runtime", "bench-guest", "files-guest"] {
         run("bash", &[&format!("guests/{guest}/build.sh")])?;
     }

@@ -2,7 +2,7 @@
 //! a WebAssembly binary or as plain JavaScript modules with source maps.
 //!
 //! With the feature `compile` (the default) this is the client's side: reading `eddy.toml`,
-//! following imports, TypeScript to JavaScript. Without it only [`SourceMaps`] is left, which is
+//! following imports, TypeScript to JavaScript, Rust projects by cargo. Without it only [`SourceMaps`] is left, which is
 //! what a node needs to name the user's own lines in a stack trace. Not here: what the code
 //! defines (a node asks the component itself), and npm packages.
 
@@ -14,4 +14,6 @@ mod compile;
 pub use remap::SourceMaps;
 
 #[cfg(feature = "compile")]
-pub use compile::{Bundle, BundleError, BundledCode, BundledComponent, JsModule, Problem, bundle};
+pub use compile::{
+    Bundle, BundleError, BundledCode, BundledComponent, JsModule, Problem, bundle, bundle_telling,
+};

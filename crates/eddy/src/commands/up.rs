@@ -2,6 +2,7 @@
 //! failed disk ends it.
 
 use crate::args::UpArgs;
+use crate::commands::deploy;
 use crate::examples;
 use crate::exit::Failed;
 use crate::input;
@@ -51,7 +52,7 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     let bundles = args
         .app
         .iter()
-        .map(|path| bundle(path, output))
+        .map(|path| deploy::bundle(path, output))
         .collect::<Result<Vec<_>, _>>()?;
     let node = Node::start(config(&args)).await?;
     let server = bind(args.listen, &node).await?;
@@ -140,11 +141,6 @@ fn config(args: &UpArgs) -> NodeConfig {
         fault_fs,
         ..NodeConfig::new(&args.data)
     }
-}
-
-fn bundle(path: &Path, output: &Output) -> Result<Bundle, Failed> {
-    let _progress = progress::start(output, &format!("Bundling {}", path.display()));
-    Ok(eddy_bundle::bundle(path)?)
 }
 
 /// Takes the address before anything compiles, so that one in use is found out early.

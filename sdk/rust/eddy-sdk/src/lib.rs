@@ -81,11 +81,81 @@ pub mod bindings;
 
 pub use client::{AgentType, Callable, Function};
 pub use context::{Address, AgentContext, FunctionContext, Log};
-pub use eddy_sdk_macros::{agent, function, query};
 pub use effects::Call;
 pub use error::{EddyError, Result};
 pub use fetch::{Fetch, Response};
 pub use state::{Bytes, FromState, State, Stored, ToState};
+
+/// On a unit struct: makes it an agent type, named like the struct in snake case, or by `#[agent(name = "...")]`.
+/// On its impl: makes the `pub` methods the agent's methods.
+///
+/// A method takes `ctx: &AgentContext` and at most one argument, is `async` or not, and returns a `Result`. Methods
+/// that are not `pub` are your own helpers.
+///
+/// ```
+/// use eddy_sdk::prelude::*;
+///
+/// #[agent(name = "shopping_cart")]
+/// pub struct Cart;
+///
+/// #[agent]
+/// impl Cart {
+///     pub async fn add(ctx: &AgentContext, sku: String) -> Result<u32> {
+///         let count = Self::count(ctx, &sku)? + 1;
+///         ctx.state.set(&sku, count)?;
+///         Ok(count)
+///     }
+///
+///     fn count(ctx: &AgentContext, sku: &str) -> Result<u32> {
+///         Ok(ctx.state.get(sku)?.unwrap_or(0))
+///     }
+/// }
+///
+/// // Elsewhere, by its type: to call it, and to send to it.
+/// async fn two(ctx: &FunctionContext) -> Result<u32> {
+///     ctx.sender::<Cart>("bob").add("apple".to_owned())?;
+///     ctx.agent::<Cart>("alice").add("apple".to_owned()).await
+/// }
+/// ```
+pub use eddy_sdk_macros::agent;
+
+/// On a method of an agent: it only reads. It needs no commit, and a write in it is the error `write-in-query`.
+///
+/// ```
+/// use eddy_sdk::prelude::*;
+///
+/// #[agent]
+/// pub struct Counter;
+///
+/// #[agent]
+/// impl Counter {
+///     #[query]
+///     pub fn value(ctx: &AgentContext) -> Result<i64> {
+///         Ok(ctx.state.get("n")?.unwrap_or(0))
+///     }
+/// }
+/// ```
+pub use eddy_sdk_macros::query;
+
+/// On a `fn`: makes it a function of the app, named like it, or by `#[function(name = "...")]`.
+///
+/// It takes `ctx: &FunctionContext` and at most one argument, is `async` or not, and returns a `Result`.
+///
+/// ```
+/// use eddy_sdk::prelude::*;
+///
+/// #[function]
+/// pub async fn greet(ctx: &FunctionContext, name: String) -> Result<String> {
+///     ctx.log.info(format_args!("greeting {name}"));
+///     Ok(format!("Hello, {name}!"))
+/// }
+///
+/// // Elsewhere, by its type, which has the function's name:
+/// async fn twice(ctx: &FunctionContext) -> Result<String> {
+///     ctx.function::<greet>("Ada".to_owned()).await
+/// }
+/// ```
+pub use eddy_sdk_macros::function;
 
 /// What most programs need: `use eddy_sdk::prelude::*;`
 pub mod prelude {
