@@ -17,8 +17,15 @@ pub(crate) fn test(filter: &[String]) -> Result<()> {
             &["--workspace", "check", "licenses", "bans", "sources"],
         )?;
         docs()?;
+        examples()?;
     }
+    tools::wasm_target()?;
     tests(filter)
+}
+
+/// The examples in the docs of the Rust SDK, which nextest does not run.
+fn examples() -> Result<()> {
+    run("cargo", &["test", "--doc", "--locked", "-p", "eddy-sdk"])
 }
 
 fn clippy() -> Result<()> {

@@ -7,8 +7,7 @@ use crate::effects::{end_turn, failure};
 use crate::error::{EddyError, Result};
 use crate::executor::block_on;
 use guest::{Definition, Failure, Target};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
@@ -216,7 +215,7 @@ fn message(payload: &dyn Any) -> &str {
 
 /// Reads a handler's argument. One that is missing is also tried as an empty object, so that the defaults of a
 /// struct's fields apply.
-pub fn argument<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
+pub fn argument<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T> {
     let missing = json.is_empty() || json == b"null";
     let read = serde_json::from_slice(if missing { b"null" } else { json });
     let error = match read {
@@ -248,7 +247,6 @@ pub fn reply<R: Returned<Output: Serialize>>(result: R) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Deserialize;
 
     #[derive(Debug, Deserialize, PartialEq)]
     struct Increment {
