@@ -16,6 +16,7 @@ mod help;
 mod mistakes;
 mod node;
 mod printing;
+mod rust_projects;
 mod script;
 mod secrets;
 mod small_disk;

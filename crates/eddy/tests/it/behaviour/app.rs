@@ -67,7 +67,7 @@ fn copy_sources(from: &Path, to: &Path, extension: &str) {
 
 /// The Rust guest, built in a folder below cargo's own, so that it is built once. Cargo has a lock for it.
 fn rust_component(folder: &Path) -> PathBuf {
-    let target = tests_folder().join("rust-guest");
+    let target = guest_target();
     let built = Command::new(env!("CARGO"))
         .args([
             "build",
@@ -90,6 +90,11 @@ fn rust_component(folder: &Path) -> PathBuf {
         "the guest does not build (is the target there? rustup target add wasm32-wasip2)\n{said}"
     );
     target.join("wasm32-wasip2/release/behaviour.wasm")
+}
+
+/// Cargo's build folder of guests: they are built once, with what they depend on.
+pub(crate) fn guest_target() -> PathBuf {
+    tests_folder().join("rust-guest")
 }
 
 /// The app's folder as it is deployed, in `dir`. It may fetch from this port.

@@ -9,6 +9,7 @@ mod functions;
 mod messages;
 mod state;
 
+pub(crate) use app::guest_target;
 use app::{App, Language};
 
 /// Each topic as a test of its own in each language.
