@@ -44,7 +44,7 @@ impl Handler {
         check_form(signature, of)?;
         let mut inputs = signature.inputs.iter();
         check_context(inputs.next(), signature, of)?;
-        let argument = inputs.next().map(|input| argument(input)).transpose()?;
+        let argument = inputs.next().map(argument).transpose()?;
         if let Some(more) = inputs.next() {
             return Err(Error::new_spanned(
                 more,

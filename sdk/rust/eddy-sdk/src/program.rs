@@ -146,7 +146,7 @@ pub fn handle(
     argument: Vec<u8>,
 ) -> std::result::Result<Vec<u8>, Failure> {
     static HOOK: Once = Once::new();
-    HOOK.call_once(|| std::panic::set_hook(Box::new(|info| report(info))));
+    HOOK.call_once(|| std::panic::set_hook(Box::new(report)));
     let result = match target {
         Target::Function(name) => run_function(items, &name, &argument),
         Target::Method((agent, method)) => {
