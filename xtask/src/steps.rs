@@ -20,6 +20,8 @@ pub(crate) fn test(filter: &[String]) -> Result<()> {
         examples()?;
     }
     tools::wasm_target()?;
+    let guest = "guests/behaviour/rust/Cargo.toml";
+    run("cargo", &["fetch", "--locked", "--manifest-path", guest])?;
     tests(filter)
 }
 
