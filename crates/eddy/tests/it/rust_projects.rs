@@ -22,7 +22,13 @@ pub fn explode(_ctx: &FunctionContext) -> Result<()> {
     panic!("there are {} sides to it", 3)
 }
 
-eddy_sdk::export!(explode, hello);
+/// Invokes the other by its type.
+#[function]
+pub async fn again(ctx: &FunctionContext, name: String) -> Result<String> {
+    ctx.function::<hello>(name).await
+}
+
+eddy_sdk::export!(again, explode, hello);
 "#;
 
 /// A project with these files.
@@ -110,6 +116,10 @@ async fn a_rust_project_is_built_and_deployed() {
         "\"Hello, Ada!\""
     );
 
+    assert_eq!(
+        node.invoke("again", "\"Bo\"").await.unwrap(),
+        "\"Hello, Bo!\""
+    );
     let wrong = node.invoke("hello", "{\"name\":1}").await.unwrap_err();
     assert_eq!(wrong.http_status(), 400);
     assert_eq!(wrong.guest.unwrap().name, "invalid-argument");
@@ -124,7 +134,7 @@ async fn a_rust_project_is_built_and_deployed() {
     let ran = deploy(&["--json"], &project, &env);
     assert_eq!((ran.code, &*ran.stderr), (0, ""));
     let app: eddy_api::App = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!((app.version, app.functions.len()), (1, 2));
+    assert_eq!((app.version, app.functions.len()), (1, 3));
 
     let broken = HELLO.replace("Ok(format!", "Ok(forma!");
     fs::write(project.join("src/lib.rs"), broken).unwrap();

@@ -41,7 +41,25 @@
 //! eddy_sdk::export!(Counter, greet);
 //! ```
 //!
-//! A project is a crate with `crate-type = ["cdylib"]`; `eddy deploy` builds it for `wasm32-wasip2`.
+//! A project is a crate of the kind `cdylib` and an `eddy.toml` beside it; `eddy deploy` builds it for
+//! `wasm32-wasip2`. Its `Cargo.toml`, with a profile that makes small components:
+//!
+//! ```toml
+//! [lib]
+//! crate-type = ["cdylib"]
+//!
+//! [dependencies]
+//! eddy-sdk = { path = "sdk/eddy-sdk" }
+//! serde = { version = "1", features = ["derive"] }
+//!
+//! [profile.release]
+//! opt-level = "s"
+//! lto = true
+//! codegen-units = 1
+//! panic = "abort"
+//! # Names stay, so that a trap says where it was.
+//! strip = "debuginfo"
+//! ```
 //!
 //! - **Agents** are [`agent`] on a unit struct and on its impl. The impl's `pub` methods are the agent's methods,
 //!   those with [`query`] read only. What an agent knows is in [`AgentContext::state`], never in the struct.
@@ -53,7 +71,8 @@
 //! - **Async** is ordinary Rust: what a context starts ([`FunctionContext::call`], `invoke`, `fetch`, `sleep`) is under
 //!   way at once, is awaited when you like, works with `futures::join!` and `select!`, and is cancelled when it is
 //!   dropped or the handler returns. There are no threads, and other crates' timers and sockets do not work.
-//! - **Errors** are [`EddyError`]; `?` makes one of any error.
+//! - **Errors** are [`EddyError`]; `?` makes one of any error. A panic is a trap: the turn leaves nothing behind, the
+//!   log says what and where, and a message that nobody waits for is tried again.
 //!
 //! Compiled for another target than WebAssembly everything type-checks, so that editors and your own unit tests
 //! work, but nothing hands out a context there.
