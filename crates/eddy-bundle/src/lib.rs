@@ -2,7 +2,7 @@
 //! a WebAssembly binary or as plain JavaScript modules with source maps.
 //!
 //! With the feature `compile` (the default) this is the client's side: reading `eddy.toml`,
-//! following imports, TypeScript to JavaScript. Without it only [`SourceMaps`] is left, which is
+//! following imports, TypeScript to JavaScript, Rust projects by cargo. Without it only [`SourceMaps`] is left, which is
 //! what a node needs to name the user's own lines in a stack trace. Not here: what the code
 //! defines (a node asks the component itself), and npm packages.
 
@@ -16,5 +16,5 @@ pub use remap::SourceMaps;
 #[cfg(feature = "compile")]
 pub use compile::{
     Bundle, BundleError, BundledCode, BundledComponent, JsModule, LIST_TESTS, Problem, RUN_TEST,
-    TestFile, bundle, test_files,
+    TestFile, bundle, bundle_telling, test_files,
 };

@@ -93,6 +93,8 @@ error_codes! {
     InvalidComponent = "invalid-component", 400, false;
     /// A function or agent type belongs to another app already.
     NameTaken = "name-taken", 409, false;
+    /// A tool that builds the code is not installed.
+    ToolchainMissing = "toolchain-missing", 400, false;
     /// A secret that the manifest refers to is not set on the node.
     SecretMissing = "secret-missing", 400, false;
 

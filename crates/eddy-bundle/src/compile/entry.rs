@@ -11,13 +11,14 @@ use std::path::Path;
 /// Source files that may be given by themselves.
 const SOURCES: [&str; 6] = ["ts", "tsx", "mts", "js", "mjs", "jsx"];
 /// Where the code of a folder is when its manifest names no component.
-const ENTRIES: [&str; 6] = [
+const ENTRIES: [&str; 7] = [
     "index.ts",
     "index.js",
     "main.ts",
     "main.js",
     "src/index.ts",
     "src/index.js",
+    "Cargo.toml",
 ];
 const MANIFEST: &str = "eddy.toml";
 

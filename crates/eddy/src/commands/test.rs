@@ -2,10 +2,10 @@
 //! they can put forward. Each test is a tenant of its own, so none sees what another one did.
 
 use crate::args::TestArgs;
+use crate::commands::deploy;
 use crate::exit::Failed;
 use crate::local;
 use crate::output::Output;
-use crate::progress;
 use bytes::Bytes;
 use eddy_api::{LogLine, Problem, rfc3339};
 use eddy_bundle::{Bundle, LIST_TESTS, RUN_TEST, TestFile};
@@ -47,12 +47,8 @@ struct Outcome {
 }
 
 pub(crate) async fn run(args: &TestArgs, output: &Output) -> Result<(), Failed> {
-    let (bundle, files) = {
-        let shown = args.path.display();
-        let _progress = progress::start(output, &format!("Bundling {shown}"));
-        let bundle = eddy_bundle::bundle(&args.path)?;
-        (bundle, eddy_bundle::test_files(&args.path)?)
-    };
+    let bundle = deploy::bundle(&args.path, output)?;
+    let files = eddy_bundle::test_files(&args.path)?;
     if files.is_empty() {
         return Err(no_tests(args).into());
     }

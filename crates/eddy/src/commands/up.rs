@@ -3,6 +3,7 @@
 
 use crate::args::UpArgs;
 use crate::certificate::Certificate;
+use crate::commands::deploy;
 use crate::examples;
 use crate::exit::Failed;
 use crate::local;
@@ -52,7 +53,7 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     let bundles = args
         .app
         .iter()
-        .map(|path| bundle(path, output))
+        .map(|path| deploy::bundle(path, output))
         .collect::<Result<Vec<_>, _>>()?;
     let node = Node::start(config(&args)).await?;
     let server = bind(args.listen, &node, encrypted).await?;
@@ -132,11 +133,6 @@ fn config(args: &UpArgs) -> NodeConfig {
         fault_fs: std::env::var("EDDY_FAULT_FS").ok(),
         ..local::config(&args.data)
     }
-}
-
-fn bundle(path: &Path, output: &Output) -> Result<Bundle, Failed> {
-    let _progress = progress::start(output, &format!("Bundling {}", path.display()));
-    Ok(eddy_bundle::bundle(path)?)
 }
 
 /// Takes the address before anything compiles, so that one in use is found out early.

@@ -5,6 +5,7 @@
     reason = "tests use real time, tasks and threads, and may panic"
 )]
 
+mod behaviour;
 mod binary;
 mod crash;
 mod disk;
@@ -16,6 +17,7 @@ mod mistakes;
 mod node;
 mod printing;
 mod printing_access;
+mod rust_projects;
 mod script;
 mod secrets;
 mod small_disk;
