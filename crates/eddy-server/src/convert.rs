@@ -2,11 +2,24 @@
 
 use eddy_api::{
     Agent, AgentRef, DeadLetter, DeadLetterSource, Invocation, InvocationStatus, InvocationTarget,
-    LogLine, Problem, json_or_text, rfc3339,
+    LogLine, Problem, Token, json_or_text, rfc3339,
 };
 use eddy_core::Sender;
-use eddy_node::{AgentInfo, DeadLetterInfo, InvocationInfo};
+use eddy_node::{AgentInfo, DeadLetterInfo, InvocationInfo, TokenInfo};
 use eddy_types::AgentId;
+
+/// A token as the API shows it.
+#[must_use]
+pub fn token(info: TokenInfo) -> Token {
+    Token {
+        id: info.id,
+        tenant: info.tenant.map(|tenant| tenant.to_string()),
+        role: info.role.to_string(),
+        name: info.name,
+        created: rfc3339(info.created),
+        expires: info.expires.map(rfc3339),
+    }
+}
 
 pub(crate) fn agent(info: AgentInfo) -> Agent {
     Agent {

@@ -4,7 +4,6 @@
 
 use crate::keys::{KeyBuf, KeyReader, Table};
 use crate::store::Store;
-use eddy_core::MessageId;
 use eddy_types::{EddyError, ShardId, TenantId};
 
 impl Store {
@@ -21,7 +20,19 @@ impl Store {
             rows.bytes(&[scope]).name(tenant.as_str());
             total += self.size(&rows)?;
         }
-        Ok(total + self.invocations_size(shard, tenant)? + self.letters_size(shard, tenant)?)
+        let of = (shard, tenant);
+        total += self.size_by_index(of, Table::InvocationByTime, |parts| {
+            let mut row = KeyBuf::new(shard, Table::Invocation);
+            row.bytes(&(!parts.u128()?).to_be_bytes());
+            Ok(row)
+        })?;
+        total += self.size_by_index(of, Table::DeadLetterByTime, |parts| {
+            let mut row = KeyBuf::new(shard, Table::DeadLetter);
+            let (record, place) = (!parts.u64()?, !parts.u32()?);
+            row.bytes(&record.to_be_bytes()).bytes(&place.to_be_bytes());
+            Ok(row)
+        })?;
+        Ok(total)
     }
 
     fn size(&self, rows: &KeyBuf) -> Result<u64, EddyError> {
@@ -33,38 +44,24 @@ impl Store {
         Ok(total)
     }
 
-    /// Rows of invocations are found by the index that begins with the tenant.
-    fn invocations_size(&self, shard: ShardId, tenant: &TenantId) -> Result<u64, EddyError> {
-        let mut index = KeyBuf::new(shard, Table::InvocationByTime);
-        index.name(tenant.as_str());
+    /// Rows that are found by an index which begins with the tenant and a time; `row` makes the key of
+    /// one from what stands behind these.
+    fn size_by_index(
+        &self,
+        (shard, tenant): (ShardId, &TenantId),
+        index: Table,
+        row: impl Fn(&mut KeyReader<'_>) -> Result<KeyBuf, EddyError>,
+    ) -> Result<u64, EddyError> {
+        let mut all = KeyBuf::new(shard, index);
+        all.name(tenant.as_str());
         let mut total = 0;
-        for entry in self.rows.range(index.all()) {
+        for entry in self.rows.range(all.all()) {
             let (key, _) = entry?;
             let mut parts = KeyReader::new(&key);
             parts.name()?;
             parts.u64()?;
-            let id = MessageId(!parts.u128()?);
-            let mut row = KeyBuf::new(shard, Table::Invocation);
-            row.bytes(&id.0.to_be_bytes());
-            total += self.rows.get(&row)?.map_or(0, |value| bytes(&row, &value));
-        }
-        Ok(total)
-    }
-
-    /// The same for dead letters.
-    fn letters_size(&self, shard: ShardId, tenant: &TenantId) -> Result<u64, EddyError> {
-        let mut index = KeyBuf::new(shard, Table::DeadLetterByTime);
-        index.name(tenant.as_str());
-        let mut total = 0;
-        for entry in self.rows.range(index.all()) {
-            let (key, _) = entry?;
-            let mut parts = KeyReader::new(&key);
-            parts.name()?;
-            parts.u64()?;
-            let (record, place) = (!parts.u64()?, !parts.u32()?);
-            let mut row = KeyBuf::new(shard, Table::DeadLetter);
-            row.bytes(&record.to_be_bytes()).bytes(&place.to_be_bytes());
-            total += self.rows.get(&row)?.map_or(0, |value| bytes(&row, &value));
+            let key = row(&mut parts)?;
+            total += self.rows.get(&key)?.map_or(0, |value| bytes(&key, &value));
         }
         Ok(total)
     }

@@ -2,14 +2,14 @@
 
 use crate::body;
 use crate::caller::{Administer, Who};
+use crate::convert;
 use crate::reply::{Failure, document};
 use crate::request::{Options, Segments};
 use crate::state::AppState;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use eddy_api::{CreatedToken, NewToken, Problem, Token, TokenList, rfc3339};
-use eddy_node::TokenInfo;
+use eddy_api::{CreatedToken, NewToken, Problem, TokenList};
 use eddy_types::{EddyError, ErrorCode, Role, TenantId};
 
 /// Make a token
@@ -38,7 +38,7 @@ pub(crate) async fn create(
     let (info, text) = state.node.create_token(&who, new).await?;
     let created = CreatedToken {
         token: text.reveal().to_owned(),
-        info: shown(info),
+        info: convert::token(info),
     };
     Ok(document(StatusCode::CREATED, &created))
 }
@@ -84,7 +84,12 @@ pub(crate) async fn list(
     State(state): State<AppState>,
     who: Who<Administer>,
 ) -> Result<Response, Failure> {
-    let items = state.node.tokens(&who)?.into_iter().map(shown).collect();
+    let items = state
+        .node
+        .tokens(&who)?
+        .into_iter()
+        .map(convert::token)
+        .collect();
     Ok(document(StatusCode::OK, &TokenList { items }))
 }
 
@@ -110,15 +115,4 @@ pub(crate) async fn revoke(
 ) -> Result<StatusCode, Failure> {
     state.node.revoke_token(&who, &id).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn shown(info: TokenInfo) -> Token {
-    Token {
-        id: info.id,
-        tenant: info.tenant.map(|tenant| tenant.to_string()),
-        role: info.role.to_string(),
-        name: info.name,
-        created: rfc3339(info.created),
-        expires: info.expires.map(rfc3339),
-    }
 }

@@ -4,8 +4,8 @@ use crate::args::{TokenCommand, TokenCreateArgs};
 use crate::exit::Failed;
 use crate::output::{Output, table};
 use crate::remote::Remote;
-use eddy_api::{CreatedToken, NewToken, Token, TokenList, rfc3339};
-use eddy_node::{OfflineAccess, TokenInfo};
+use eddy_api::{CreatedToken, NewToken, Token, TokenList};
+use eddy_node::OfflineAccess;
 use eddy_types::{EddyError, ErrorCode, Role, TenantId};
 use std::path::Path;
 
@@ -20,7 +20,11 @@ pub(crate) async fn run(
             let tokens = match data {
                 None => remote.http()?.tokens().await?,
                 Some(data) => TokenList {
-                    items: offline(&data)?.tokens().into_iter().map(shown).collect(),
+                    items: offline(&data)?
+                        .tokens()
+                        .into_iter()
+                        .map(eddy_server::token)
+                        .collect(),
                 },
             };
             output.data(&tokens, || listing(&tokens.items))
@@ -43,7 +47,7 @@ async fn create(remote: &Remote, args: TokenCreateArgs, output: &Output) -> Resu
             let (info, text) = offline(data)?.create_token(new_offline(remote, &args)?)?;
             CreatedToken {
                 token: text.reveal().to_owned(),
-                info: shown(info),
+                info: eddy_server::token(info),
             }
         }
     };
@@ -91,17 +95,6 @@ fn offline(data: &Path) -> Result<OfflineAccess, EddyError> {
         }
         _ => error,
     })
-}
-
-fn shown(info: TokenInfo) -> Token {
-    Token {
-        id: info.id,
-        tenant: info.tenant.map(|tenant| tenant.to_string()),
-        role: info.role.to_string(),
-        name: info.name,
-        created: rfc3339(info.created),
-        expires: info.expires.map(rfc3339),
-    }
 }
 
 fn listing(tokens: &[Token]) -> String {
