@@ -1,6 +1,7 @@
 //! A compiled component, linked and ready to be instantiated.
 
 use crate::bindings::exports::eddy::platform::{guest, javascript};
+use crate::bindings::exports::eddy::python::programs as python;
 use crate::engine::{Engine, invalid};
 use crate::state::State;
 use eddy_types::{Digest, EddyError};
@@ -17,6 +18,7 @@ struct Inner {
     pre: InstancePre<State>,
     guest: guest::GuestIndices,
     javascript: Option<javascript::GuestIndices>,
+    python: Option<python::GuestIndices>,
 }
 
 impl Code {
@@ -38,6 +40,7 @@ impl Code {
             ))
         })?;
         let javascript = javascript::GuestIndices::new(&pre).ok();
+        let python = python::GuestIndices::new(&pre).ok();
         let engine = engine.clone();
         Ok(Self(Arc::new(Inner {
             engine,
@@ -45,6 +48,7 @@ impl Code {
             pre,
             guest,
             javascript,
+            python,
         })))
     }
 
@@ -69,6 +73,11 @@ impl Code {
     /// There only in the JavaScript runtime.
     pub(crate) fn javascript(&self) -> Option<&javascript::GuestIndices> {
         self.0.javascript.as_ref()
+    }
+
+    /// There only in a Python runtime.
+    pub(crate) fn python(&self) -> Option<&python::GuestIndices> {
+        self.0.python.as_ref()
     }
 }
 

@@ -5,8 +5,8 @@ use crate::cancel::{CancelReason, CancelToken};
 use crate::code::Code;
 use crate::fault::{Fault, TrapKind};
 use crate::host::TurnHost;
-use crate::js::JsProgram;
 use crate::outcome::{check_json, from_failure, says_out_of_memory};
+use crate::program::Program;
 use crate::state::State;
 use bytes::Bytes;
 use eddy_types::{AgentId, EddyError, Env, MethodName, Name, limits};
@@ -79,7 +79,7 @@ impl Code {
     pub async fn instantiate(
         &self,
         limits: &InstanceLimits,
-        program: Option<&JsProgram>,
+        program: Option<&Program>,
         cancel: &CancelToken,
     ) -> Result<Instance, Fault> {
         let mut instance = self.start(limits, cancel).await?;

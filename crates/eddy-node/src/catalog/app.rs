@@ -8,7 +8,7 @@ use eddy_types::{
     AgentId, AgentSpec, AppSpec, EddyError, Env, ErrorCode, FunctionSpec, HashMap, Key, Manifest,
     MethodName, Name, TenantId,
 };
-use eddy_wasm::{Code, JsProgram};
+use eddy_wasm::{Code, Program};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,7 @@ const RETRY_UNAVAILABLE: Duration = Duration::from_secs(5);
 /// Code that is ready to run.
 pub(crate) struct Loaded {
     pub(crate) code: Code,
-    pub(crate) program: Option<JsProgram>,
+    pub(crate) program: Option<Program>,
     pub(crate) maps: SourceMaps,
 }
 
