@@ -8,12 +8,14 @@ mod imports;
 mod manifest;
 mod problem;
 mod project;
+mod python;
 mod shape;
 mod source;
 mod transform;
 mod wasm;
 
 pub use problem::{BundleError, Problem};
+pub use python::PythonModule;
 
 use eddy_types::{Manifest, Name};
 use std::path::Path;
@@ -46,6 +48,11 @@ pub enum BundledCode {
         /// Every module that the entry reaches, each once.
         modules: Vec<JsModule>,
     },
+    /// Python modules; the first is the entry.
+    Python {
+        /// Every module that the entry reaches, each once.
+        modules: Vec<PythonModule>,
+    },
 }
 
 /// One JavaScript module.
@@ -70,11 +77,16 @@ pub fn bundle(path: &Path) -> Result<Bundle, BundleError> {
     let mut components = Vec::with_capacity(plan.manifest.components.len());
     for (name, component) in &plan.manifest.components {
         let file = plan.project.component(name, &component.path)?;
-        let code = match file.is_wasm() {
-            true => BundledCode::Wasm(wasm::read(&file, &mut budget)?),
-            false => BundledCode::Js {
+        let code = if file.is_wasm() {
+            BundledCode::Wasm(wasm::read(&file, &mut budget)?)
+        } else if python::is_python(&file.name) {
+            BundledCode::Python {
+                modules: python::modules(&plan.project, file, &mut budget)?,
+            }
+        } else {
+            BundledCode::Js {
                 modules: graph::modules(&plan.project, file, &mut budget)?,
-            },
+            }
         };
         components.push(BundledComponent {
             name: name.clone(),

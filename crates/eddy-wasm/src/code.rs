@@ -5,12 +5,21 @@ use crate::bindings::exports::eddy::python::programs as python;
 use crate::engine::{Engine, invalid};
 use crate::state::State;
 use eddy_types::{Digest, EddyError};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use wasmtime::component::{Component, InstancePre};
 
 /// A component ready to run. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Code(Arc<Inner>);
+
+/// Code for as long as somebody else holds it.
+pub(crate) struct WeakCode(Weak<Inner>);
+
+impl WeakCode {
+    pub(crate) fn upgrade(&self) -> Option<Code> {
+        self.0.upgrade().map(Code)
+    }
+}
 
 struct Inner {
     engine: Engine,
@@ -50,6 +59,10 @@ impl Code {
             javascript,
             python,
         })))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakCode {
+        WeakCode(Arc::downgrade(&self.0))
     }
 
     /// The digest of the component's bytes.

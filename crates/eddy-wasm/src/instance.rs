@@ -24,6 +24,8 @@ const MAX_HANDLES: usize = 10_000;
 
 /// The stack in linear memory that Rust's and other toolchains set aside, in bytes.
 const STACK: usize = 1 << 20;
+/// What an instance of a Python runtime writes to of the memory that it begins with, in bytes, and `STACK`.
+const TOUCHED: usize = (2 << 20) + STACK;
 /// The least that an instance counts for, in bytes: about what a small Rust guest and its store take.
 const LEAST_CHARGE: usize = 64 << 10;
 
@@ -67,6 +69,8 @@ pub struct Instance {
     component: component::Instance,
     guest: guest::Guest,
     gave_way: Arc<AtomicBool>,
+    /// Bytes of linear memory that all instances share until they write to them, for the most part for ever.
+    shared: usize,
     usable: bool,
 }
 
@@ -109,6 +113,9 @@ impl Code {
             .and_then(|component| Ok((component, self.guest().load(&mut store, &component)?)));
         match loaded {
             Ok((component, guest)) => Ok(Instance {
+                shared: self
+                    .python()
+                    .map_or(0, |_| store.data().limiter.used().saturating_sub(TOUCHED)),
                 store,
                 component,
                 guest,
@@ -189,10 +196,12 @@ impl Instance {
     }
 
     /// What an idle instance counts for, in bytes, where many share a memory limit: its linear memory
-    /// without what toolchains set aside for a stack, of which next to nothing is ever touched.
+    /// without what toolchains set aside for a stack, of which next to nothing is ever touched, and without
+    /// what a Python runtime's instances share.
     #[must_use]
     pub fn charged_bytes(&self) -> usize {
-        self.memory_bytes().saturating_sub(STACK).max(LEAST_CHARGE)
+        let own = self.memory_bytes().saturating_sub(self.shared);
+        own.saturating_sub(STACK).max(LEAST_CHARGE)
     }
 
     /// The guest and its store, for the calls that are no turns.

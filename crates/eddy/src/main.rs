@@ -10,6 +10,7 @@ mod input;
 mod memory;
 mod output;
 mod progress;
+mod python;
 mod remote;
 
 use args::{AgentCommand, Cli, Command};

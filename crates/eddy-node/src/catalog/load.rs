@@ -2,6 +2,7 @@
 
 use super::app::{App, Loaded};
 use super::files::{Files, Stored};
+use super::python::{self, Named};
 use crate::facade::{Code as Source, Module};
 use crate::inner::Inner;
 use crate::turns::guarded;
@@ -11,6 +12,8 @@ use eddy_types::{
     Component, ComponentKind, Digest, EddyError, Env, ErrorCode, Manifest, MethodSpec, Name,
 };
 use eddy_wasm::{CancelReason, CancelToken, Code, Engine, Fault, JsModule};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::sync::Arc;
@@ -20,6 +23,8 @@ use std::time::Duration;
 pub(crate) struct Prepared {
     pub(super) component: Component,
     pub(super) bytes: Vec<u8>,
+    /// What runs it, when that came with the deploy.
+    pub(super) runtime: Option<Named>,
     pub(super) loaded: Arc<Loaded>,
     pub(super) definition: eddy_types::Definition,
 }
@@ -43,16 +48,22 @@ async fn prepare_one(
 ) -> Result<Prepared, EddyError> {
     let engine = &inner.engine;
     // Compiling to machine code runs no guest and takes what it takes: the deadline is not for it.
-    let (bytes, kind, code) = match source {
+    let (bytes, kind, code, runtime) = match source {
         Source::Wasm(bytes) => {
             let code = compile(engine, bytes.to_vec()).await?;
-            (bytes.to_vec(), ComponentKind::Wasm, code)
+            (bytes.to_vec(), ComponentKind::Wasm, code, None)
         }
         Source::Js(modules) => {
-            let bytes = serde_json::to_vec(modules).map_err(|error| {
-                EddyError::internal(format!("a bundle does not encode: {error}"))
-            })?;
-            (bytes, ComponentKind::Js, runtime(engine).await?)
+            let code = js_runtime(engine).await?;
+            (encoded(modules)?, ComponentKind::Js, code, None)
+        }
+        Source::Python { modules, runtime } => {
+            let files = &inner.catalog.files;
+            let (code, named) = python::deployed_runtime(files, engine, runtime).await?;
+            let kind = ComponentKind::Python {
+                runtime: named.digest,
+            };
+            (encoded(modules)?, kind, code, Some(named))
         }
     };
     let cancel = CancelToken::new();
@@ -60,6 +71,7 @@ async fn prepare_one(
         let loaded = match source {
             Source::Wasm(_) => Loaded::native(code),
             Source::Js(modules) => load_js(engine, code, modules, &cancel).await?,
+            Source::Python { modules, .. } => python::load(code, modules, &cancel).await?,
         };
         let described = loaded.code.describe(loaded.program.as_ref(), &cancel).await;
         let definition = described.map_err(|error| loaded.remap(error))?;
@@ -70,6 +82,7 @@ async fn prepare_one(
     Ok(Prepared {
         component: Component { name, digest, kind },
         bytes,
+        runtime,
         loaded: Arc::new(loaded),
         definition: plain_definition(definition),
     })
@@ -130,8 +143,13 @@ pub(super) async fn load_app(
             }),
             ComponentKind::Js => {
                 let modules = parse_modules(&files.read_blob(component.digest)?)?;
-                let code = runtime(engine).await?;
+                let code = js_runtime(engine).await?;
                 load_js(engine, code, &modules, &CancelToken::new()).await?
+            }
+            ComponentKind::Python { runtime } => {
+                let modules: Vec<_> = parse_modules(&files.read_blob(component.digest)?)?;
+                let code = python::stored_runtime(files, engine, runtime).await?;
+                python::load(code, &modules, &CancelToken::new()).await?
             }
         };
         components.push(Arc::new(loaded));
@@ -162,12 +180,12 @@ impl Loaded {
     }
 }
 
-async fn compile(engine: &Engine, bytes: Vec<u8>) -> Result<Code, EddyError> {
+pub(super) async fn compile(engine: &Engine, bytes: Vec<u8>) -> Result<Code, EddyError> {
     let engine = engine.clone();
     tasks::blocking(move || engine.compile(&bytes)).await?
 }
 
-async fn runtime(engine: &Engine) -> Result<Code, EddyError> {
+async fn js_runtime(engine: &Engine) -> Result<Code, EddyError> {
     let engine = engine.clone();
     tasks::blocking(move || engine.js_code()).await?
 }
@@ -223,7 +241,12 @@ fn check_names(modules: &[Module]) -> Result<(), EddyError> {
     Ok(())
 }
 
-fn parse_modules(bytes: &[u8]) -> Result<Vec<Module>, EddyError> {
+fn encoded<M: Serialize>(modules: &[M]) -> Result<Vec<u8>, EddyError> {
+    serde_json::to_vec(modules)
+        .map_err(|error| EddyError::internal(format!("a bundle does not encode: {error}")))
+}
+
+fn parse_modules<M: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<M>, EddyError> {
     serde_json::from_slice(bytes).map_err(|error| {
         EddyError::new(
             ErrorCode::StoreFailed,

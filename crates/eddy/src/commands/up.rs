@@ -7,10 +7,11 @@ use crate::exit::Failed;
 use crate::input;
 use crate::output::Output;
 use crate::progress;
+use crate::python::{self, Runtime};
 use anstream::{AutoStream, ColorChoice};
 use eddy_api::{App, Problem};
 use eddy_bundle::{Bundle, BundledCode};
-use eddy_node::{Code, Deployment, Module, Node, NodeConfig};
+use eddy_node::{Code, Deployment, Module, Node, NodeConfig, PythonModule};
 use eddy_server::{Server, TlsServer, check_listen};
 use eddy_types::manifest::Example;
 use eddy_types::{AppSpec, EddyError, ErrorCode, TenantId};
@@ -48,7 +49,7 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     check_listen(args.listen)?;
     let tls = certificate(&args)?;
     let mut signals = Signals::new()?;
-    let bundles = args
+    let deployments = args
         .app
         .iter()
         .map(|path| bundle(path, output))
@@ -62,7 +63,7 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     let mut serving = None;
     let ended = tokio::select! {
         failed = async {
-            let examples = deploy(&node, bundles, output).await?;
+            let examples = deploy(&node, deployments, output).await?;
             let url = format!("{scheme}://{}", server.local_addr()?);
             // Whoever is answered finds all apps: until now connections waited in the backlog.
             serving = Some(Serving::start(server));
@@ -142,9 +143,13 @@ fn config(args: &UpArgs) -> NodeConfig {
     }
 }
 
-fn bundle(path: &Path, output: &Output) -> Result<Bundle, Failed> {
-    let _progress = progress::start(output, &format!("Bundling {}", path.display()));
-    Ok(eddy_bundle::bundle(path)?)
+fn bundle(path: &Path, output: &Output) -> Result<Deployment, Failed> {
+    let bundle = {
+        let _progress = progress::start(output, &format!("Bundling {}", path.display()));
+        eddy_bundle::bundle(path)?
+    };
+    let runtime = python::runtime_for(&bundle, output)?;
+    Ok(deployment(bundle, runtime.as_ref())?)
 }
 
 /// Takes the address before anything compiles, so that one in use is found out early.
@@ -159,23 +164,40 @@ async fn bind(address: SocketAddr, node: &Arc<Node>) -> Result<Server, Failed> {
 }
 
 /// Deploys; gives the examples that each app brings, by its name.
-async fn deploy(node: &Node, bundles: Vec<Bundle>, output: &Output) -> Result<Examples, Failed> {
+async fn deploy(
+    node: &Node,
+    deployments: Vec<Deployment>,
+    output: &Output,
+) -> Result<Examples, Failed> {
     let mut all = Examples::new();
-    for bundle in bundles {
-        let _progress = progress::start(output, &format!("Compiling {}", bundle.manifest.name));
-        let examples = bundle.manifest.examples.clone();
-        let app = node
-            .deploy(&TenantId::default_tenant(), deployment(bundle))
-            .await?;
+    for deployment in deployments {
+        let _progress = progress::start(output, &format!("Compiling {}", deployment.manifest.name));
+        let examples = deployment.manifest.examples.clone();
+        let app = node.deploy(&TenantId::default_tenant(), deployment).await?;
         all.insert(app.name.to_string(), examples);
     }
     Ok(all)
 }
 
-fn deployment(bundle: Bundle) -> Deployment {
+fn deployment(bundle: Bundle, runtime: Option<&Runtime>) -> Result<Deployment, EddyError> {
     let components = bundle.components.into_iter().map(|component| {
         let code = match component.code {
             BundledCode::Wasm(bytes) => Code::Wasm(bytes.into()),
+            BundledCode::Python { modules } => {
+                let runtime = python::needed(runtime)?;
+                let modules = modules.into_iter().map(|module| PythonModule {
+                    name: module.name,
+                    path: module.path,
+                    source: module.source,
+                });
+                Code::Python {
+                    modules: modules.collect(),
+                    runtime: eddy_node::Runtime {
+                        digest: runtime.digest,
+                        bytes: Some(runtime.bytes()?),
+                    },
+                }
+            }
             BundledCode::Js { modules } => {
                 let modules = modules.into_iter().map(|module| Module {
                     name: module.name,
@@ -185,12 +207,12 @@ fn deployment(bundle: Bundle) -> Deployment {
                 Code::Js(modules.collect())
             }
         };
-        (component.name, code)
+        Ok((component.name, code))
     });
-    Deployment {
-        components: components.collect(),
+    Ok(Deployment {
+        components: components.collect::<Result<_, EddyError>>()?,
         manifest: bundle.manifest,
-    }
+    })
 }
 
 /// Says where the node is and what runs on it: also the apps that its data folder held already.
