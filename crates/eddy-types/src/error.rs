@@ -83,9 +83,9 @@ error_codes! {
     NameTaken = "name-taken", 409, false;
     /// The node does not have the runtime component that a deploy names by its digest.
     UnknownRuntime = "unknown-runtime", 404, false;
-    /// A program that bundling needs is not installed.
+    /// A tool that builds the code is not installed.
     ToolchainMissing = "toolchain-missing", 400, false;
-    /// A program that bundling runs has failed.
+    /// A tool that builds the code has failed.
     ToolchainFailed = "toolchain-failed", 500, true;
     /// A secret that the manifest refers to is not set on the node.
     SecretMissing = "secret-missing", 400, false;

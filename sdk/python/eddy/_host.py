@@ -8,18 +8,21 @@ from typing import Any, Callable, TypeVar
 from ._errors import EddyError
 from ._json import decode
 
+context: Any
+effects: Any
+outbox: Any
+state: Any
+Value_Bytes: Any
+Value_Json: Any
+Err: Any
+
 try:
-    from componentize_py_types import Err  # type: ignore[import-not-found, unused-ignore]
-    from wit_world.imports import context, effects, outbox, state  # type: ignore[import-not-found, unused-ignore]
-    from wit_world.imports.types import Failure, Value_Bytes, Value_Json  # type: ignore[import-not-found, unused-ignore]
+    from componentize_py_types import Err  # type: ignore[no-redef, import-not-found, unused-ignore]
+    from wit_world.imports import context, effects, outbox, state  # type: ignore[no-redef, import-not-found, unused-ignore]
+    from wit_world.imports.types import Value_Bytes, Value_Json  # type: ignore[no-redef, import-not-found, unused-ignore]
 except ImportError:
-    context = effects = outbox = state = Failure = Value_Bytes = Value_Json = None
-
-    class Err(Exception):  # type: ignore[no-redef]
-        """Never raised outside of Eddy."""
-
-        value: Any
-
+    context = effects = outbox = state = Value_Bytes = Value_Json = None
+    Err = ()
 
 _T = TypeVar("_T")
 
@@ -29,7 +32,7 @@ def asked(ask: Callable[..., _T], *arguments: Any) -> _T:
     try:
         return ask(*arguments)
     except Err as refused:
-        failure = refused.value
+        failure: Any = refused.value
     raise error(failure)
 
 

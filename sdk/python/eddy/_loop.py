@@ -10,6 +10,7 @@ import asyncio
 import math
 import time
 from asyncio import events
+from collections import deque
 from typing import Any, Callable, Coroutine
 
 from . import _host
@@ -79,6 +80,10 @@ class EffectLoop(asyncio.BaseEventLoop):
     """asyncio's event loop, waiting with the node's `wait`."""
 
     _selector: _Effects
+    # asyncio's own, which its stubs leave out.
+    _ready: deque[Any]
+    _scheduled: list[Any]
+    _asyncgens: Any
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,7 +115,7 @@ class EffectLoop(asyncio.BaseEventLoop):
         # What never suspends needs no round of the loop.
         events._set_running_loop(self)
         try:
-            task = asyncio.Task(work, loop=self, eager_start=True)
+            task = asyncio.Task(work, loop=self, eager_start=True)  # type: ignore[call-arg, unused-ignore]
         finally:
             events._set_running_loop(None)
         try:
