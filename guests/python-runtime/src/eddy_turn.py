@@ -173,7 +173,7 @@ def _parts(told):
 def _keep_own(told):
     """Takes out frames that are not the program's, and their number to what helps."""
     for part in _parts(told):
-        part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith("/")][-_FRAMES:]
+        part.stack[:] = [frame for frame in part.stack if not frame.filename.startswith(("/", "<"))][-_FRAMES:]
 
 
 class _Printed(io.TextIOBase):

@@ -15,6 +15,8 @@ mod help;
 mod mistakes;
 mod node;
 mod printing;
+mod python;
+mod python_tools;
 mod script;
 mod secrets;
 mod small_disk;
