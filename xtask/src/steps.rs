@@ -17,6 +17,7 @@ pub(crate) fn test(filter: &[String]) -> Result<()> {
             &["--workspace", "check", "licenses", "bans", "sources"],
         )?;
         docs()?;
+        python_runtime()?;
     }
     tests(filter)
 }
@@ -39,6 +40,25 @@ fn docs() -> Result<()> {
     let mut doc = command("cargo", &["doc", "--workspace", "--no-deps", "--locked"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     run_command(doc)
+}
+
+/// What tests of Python apps need: made visibly, because the first time on a machine it installs something into the
+/// user's cache.
+fn python_runtime() -> Result<()> {
+    run(
+        "cargo",
+        &[
+            "test",
+            "--workspace",
+            "--locked",
+            "--test",
+            "it",
+            "--quiet",
+            "python::the_runtime_is_built",
+            "--",
+            "--nocapture",
+        ],
+    )
 }
 
 fn tests(filter: &[String]) -> Result<()> {

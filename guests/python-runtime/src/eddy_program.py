@@ -5,6 +5,8 @@ import importlib.util
 import marshal
 import sys
 
+import eddy_stdlib
+
 #: By name: whether it is a package, the path that tracebacks name, and the marshalled code.
 _modules = {}
 _packages = set()
@@ -43,13 +45,16 @@ def forget():
 
 
 class _Importer:
-    """Finds modules of the program; what is nowhere is said in a way that helps."""
+    """Finds modules of the program and of the standard library; what is nowhere is said in a way that helps."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
         found = _modules.get(name)
         if found is not None:
             return importlib.util.spec_from_loader(name, _Importer, origin=found[1], is_package=found[0])
+        if name in eddy_stdlib.kept:
+            is_package = eddy_stdlib.kept[name][0]
+            return importlib.util.spec_from_loader(name, _Standard, origin="standard library", is_package=is_package)
         if name in _packages:
             spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
             return spec
@@ -64,6 +69,18 @@ class _Importer:
         _, path, code = _modules[module.__spec__.name]
         module.__file__ = path
         exec(marshal.loads(code), module.__dict__)
+
+
+class _Standard:
+    """Loads modules of the standard library that the snapshot only keeps."""
+
+    @staticmethod
+    def create_module(spec):
+        return None
+
+    @staticmethod
+    def exec_module(module):
+        exec(eddy_stdlib.code(module.__spec__.name), module.__dict__)
 
 
 def _missing(name):

@@ -1,40 +1,63 @@
-"""The part of the standard library that programs find: it is imported before the snapshot is made, because a guest
-has no files to import it from later."""
+"""The standard library of programs. A guest has no files to import it from later, so all of it is in the snapshot: what
+programs often use is imported already, the rest is kept as compressed code and imported when it is asked for."""
 
 import importlib
+import marshal
+import os
+import sys
+import zlib
 
-#: Left out: what needs threads, processes, sockets, files, a terminal or a screen, and what is for developing.
+#: Imported before the snapshot is made.
 _MODULES = """
-__future__ _strptime abc argparse array ast asyncio asyncio.taskgroups asyncio.timeouts base64 binascii bisect
-calendar cmath cmd codecs collections collections.abc colorsys concurrent.futures configparser contextlib contextvars
-copy copyreg csv datetime decimal difflib dis email email.headerregistry email.message email.mime.application
-email.mime.audio email.mime.base email.mime.image email.mime.message email.mime.multipart email.mime.nonmultipart
-email.mime.text email.parser email.policy email.utils enum errno fnmatch fractions functools gc getopt
-gettext glob graphlib hashlib heapq hmac html html.entities html.parser http http.cookies http.client importlib
-importlib.abc importlib.metadata importlib.resources importlib.util inspect io ipaddress itertools json json.decoder
-json.encoder keyword linecache locale logging logging.config logging.handlers marshal math mimetypes numbers operator
-optparse os os.path pathlib pickle pickletools pkgutil platform plistlib posixpath pprint queue quopri random re
-reprlib sched secrets select selectors shlex shutil signal socket stat statistics string string.templatelib
-stringprep struct symtable sys sysconfig tempfile textwrap threading time timeit token tokenize tomllib traceback
-types typing unicodedata unittest unittest.mock urllib.error urllib.parse urllib.request urllib.robotparser uuid
-warnings weakref xml.dom xml.dom.minidom xml.etree.ElementTree xml.parsers.expat xml.sax xml.sax.saxutils zipfile
-zlib zoneinfo _pydecimal bz2 lzma compression.zstd gzip tarfile doctest pdb cProfile profile pstats trace ntpath
-nturl2path netrc poplib imaplib smtplib ftplib ssl sqlite3 ctypes multiprocessing subprocess
+__future__ _ast_unparse _colorize _strptime abc annotationlib array ast asyncio base64 binascii bisect calendar cmath
+collections collections.abc contextlib contextvars copy copyreg csv dataclasses datetime decimal difflib email.message
+email.mime.multipart email.mime.text email.parser email.policy email.utils enum errno fnmatch fractions functools gc
+graphlib hashlib heapq hmac html html.parser http http.cookies importlib.util inspect io ipaddress itertools json
+keyword linecache locale logging math mimetypes numbers operator os.path pathlib pickle pprint queue quopri random re
+reprlib secrets shlex statistics string string.templatelib struct textwrap threading time timeit token tokenize tomllib
+traceback types typing unicodedata urllib.error urllib.parse uuid warnings weakref xml.etree.ElementTree zlib
 """.split()
 
-_ENCODINGS = """
-aliases ascii base64_codec big5 charmap cp1250 cp1251 cp1252 cp1253 cp1254 cp1256 cp1257 cp437 cp850 euc_jp gb18030 gbk
-hex_codec idna iso2022_jp iso8859_1 iso8859_15 iso8859_2 iso8859_5 iso8859_7 iso8859_9 koi8_r latin_1 mac_roman punycode
-quopri_codec raw_unicode_escape rot_13 shift_jis undefined unicode_escape utf_16 utf_16_be utf_16_le utf_32 utf_32_be
-utf_32_le utf_7 utf_8 utf_8_sig zlib_codec
-""".split()
+_ENCODINGS = "ascii charmap cp1252 idna iso8859_1 iso8859_15 latin_1 punycode utf_16 utf_32 utf_8 utf_8_sig".split()
+
+#: Folders and modules that are not kept: tests, tools for developing, and what needs a screen, a terminal or processes.
+_LEFT_OUT = {
+    "__pycache__", "_pyrepl", "antigravity", "curses", "dbm", "ensurepip", "idlelib", "lib2to3", "multiprocessing", "pip",
+    "pydoc", "pydoc_data", "site-packages", "test", "tests", "this", "tkinter", "turtle", "turtledemo", "venv",
+}  # fmt: skip
+
+#: By name: whether it is a package, and its code, marshalled and compressed.
+kept = {}
 
 
 def preload():
-    """Imports what can be imported here."""
+    """Imports what is often used, and keeps the rest."""
     for name in [*_MODULES, *(f"encodings.{name}" for name in _ENCODINGS)]:
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            # Not built for WebAssembly: its import says so in a program too.
-            pass
+        importlib.import_module(name)
+    for name in sorted(sys.builtin_module_names):
+        importlib.import_module(name)
+    # `os` itself is frozen and does not say.
+    _keep(os.path.dirname(os.path.dirname(importlib.import_module("json").__file__)), "")
+
+
+def _keep(folder, package):
+    for entry in sorted(os.listdir(folder)):
+        path = os.path.join(folder, entry)
+        stem, extension = os.path.splitext(entry)
+        if stem in _LEFT_OUT:
+            continue
+        if os.path.isdir(path):
+            if os.path.exists(os.path.join(path, "__init__.py")):
+                _keep(path, f"{package}{entry}.")
+        elif extension == ".py":
+            is_package = stem == "__init__"
+            name = package[:-1] if is_package else package + stem
+            if name not in sys.modules:
+                with open(path, "rb") as file:
+                    code = compile(file.read(), path, "exec", dont_inherit=True)
+                kept[name] = (is_package, zlib.compress(marshal.dumps(code), 9))
+
+
+def code(name):
+    """The code of a module that is kept."""
+    return marshal.loads(zlib.decompress(kept[name][1]))

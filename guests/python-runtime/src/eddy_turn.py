@@ -6,6 +6,7 @@ import inspect
 import io
 import logging
 import sys
+import textwrap
 import traceback
 
 from componentize_py_types import Err
@@ -154,9 +155,11 @@ def _stack(error):
     try:
         told = traceback.TracebackException.from_exception(error, lookup_lines=False, compact=True)
         _keep_own(told)
-        if not any(part.stack for part in _parts(told)):
-            return None
-        return "".join(told.format()).rstrip()
+        parts = list(_parts(told))
+        if len(parts) > 1:
+            return "".join(told.format()).rstrip()
+        # Of a single exception the name and the message are known already.
+        return textwrap.dedent("".join(told.stack.format())).rstrip() or None
     except RecursionError:
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import Any, Callable
 
 from ._errors import EddyError
@@ -17,7 +18,7 @@ class Binding:
 
     def __init__(self, name: str, handler: Callable[..., Any], skipped: int) -> None:
         self.name = name
-        parameters = list(inspect.signature(handler).parameters.values())
+        parameters = _parameters(handler)
         self._check_skipped(parameters[:skipped], skipped)
         own = parameters[skipped:]
         #: The one parameter that takes the argument as it is.
@@ -80,6 +81,17 @@ class Binding:
     def _wrong(self, why: str) -> EddyError:
         takes = f"takes ({self.shown})" if self.shown else "takes no argument"
         return EddyError("invalid-argument", f"{self.name} {takes}, but {why}", status=400)
+
+
+def _parameters(handler: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters without their annotations, which are for type checkers and may name what is not there."""
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        signature = inspect.signature(handler, annotation_format=annotationlib.Format.STRING)
+    else:
+        signature = inspect.signature(handler)
+    return [one.replace(annotation=inspect.Parameter.empty) for one in signature.parameters.values()]
 
 
 def _kind(value: Any) -> str:

@@ -37,7 +37,10 @@ def later():
     let files = [
         ("main.py", main),
         ("lib/one.py", ""),
-        ("lib/deep/__init__.py", "from . import inner\nfrom .. import two"),
+        (
+            "lib/deep/__init__.py",
+            "from . import inner\nfrom .. import two",
+        ),
         ("lib/deep/inner.py", "from ..one import x"),
         ("lib/two.py", ""),
         ("shop/__init__.py", ""),
@@ -68,7 +71,10 @@ def later():
 #[test]
 fn an_entry_in_a_folder_finds_its_neighbours_and_the_project() {
     let files = [
-        ("eddy.toml", "name = \"a\"\n[components.main]\npath = \"src/app.py\""),
+        (
+            "eddy.toml",
+            "name = \"a\"\n[components.main]\npath = \"src/app.py\"",
+        ),
         ("src/app.py", "import near, src.far"),
         ("src/near.py", ""),
         ("src/far.py", ""),
@@ -87,7 +93,10 @@ fn a_folder_with_a_python_file_needs_no_components() {
 #[test]
 fn every_syntax_error_is_shown_with_its_place() {
     let files = [
-        ("main.py", "import other\n\ndef greet(ctx, name):\n    return f\"Hello, {name}!\n"),
+        (
+            "main.py",
+            "import other\n\ndef greet(ctx, name):\n    return f\"Hello, {name}!\n",
+        ),
         ("other.py", "class A:\n    def b(self\n        pass\n"),
     ];
     insta::assert_snapshot!(error(&files));

@@ -107,11 +107,11 @@ fn app(dir: &Path) {
             "shop/cart.py",
             "def total(items): return sum(item['count'] for item in items)",
         ),
+        ("vendor/vendored/__init__.py", "from .voice import shout"),
         (
-            "vendor/vendored/__init__.py",
-            "from .voice import shout",
+            "vendor/vendored/voice.py",
+            "def shout(text): return text.upper()",
         ),
-        ("vendor/vendored/voice.py", "def shout(text): return text.upper()"),
     ] {
         let path = dir.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -132,6 +132,16 @@ fn stored(data: &Path) -> usize {
     fs::read_dir(data.join("components")).unwrap().count()
 }
 
+/// First by itself in `cargo xtask test`, which shows what it prints: what is installed, and where.
+#[test]
+fn the_runtime_is_built_before_a_node_is_asked() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests/behaviour/python");
+    let status = command(&["deploy", folder.to_str().unwrap()])
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(4), "no node is there");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_app_in_python() {
     let dir = tempfile::tempdir().unwrap();
@@ -145,21 +155,38 @@ async fn an_app_in_python() {
     }
 
     // Arguments by name, as a whole, and those that do not fit.
-    assert_eq!(node.invoke("greet", "{\"name\":\"Ada\"}").await.unwrap(), "\"HELLO, ADA!\"");
-    assert_eq!(node.invoke("greet", "\"Bob\"").await.unwrap(), "\"HELLO, BOB!\"");
-    assert_eq!(node.invoke("whole", "{\"value\":1}").await.unwrap(), "{\"given\":{\"value\":1}}");
+    assert_eq!(
+        node.invoke("greet", "{\"name\":\"Ada\"}").await.unwrap(),
+        "\"HELLO, ADA!\""
+    );
+    assert_eq!(
+        node.invoke("greet", "\"Bob\"").await.unwrap(),
+        "\"HELLO, BOB!\""
+    );
+    assert_eq!(
+        node.invoke("whole", "{\"value\":1}").await.unwrap(),
+        "{\"given\":{\"value\":1}}"
+    );
     assert_eq!(node.invoke("whole", "").await.unwrap(), "{\"given\":null}");
     let error = node.invoke("greet", "{\"nome\":1}").await.unwrap_err();
     assert_eq!(error.detail, "greet takes (name), but 'name' is missing");
     let guest = error.guest.unwrap();
-    assert_eq!((guest.name.as_str(), guest.status), ("invalid-argument", Some(400)));
+    assert_eq!(
+        (guest.name.as_str(), guest.status),
+        ("invalid-argument", Some(400))
+    );
 
     // State, queries, the object of the class, another name.
     for (argument, expected) in [
         ("{\"sku\":\"a\"}", "{\"total\":1,\"turns\":1}"),
         ("{\"sku\":\"b\",\"count\":2}", "{\"total\":3,\"turns\":2}"),
     ] {
-        assert_eq!(node.call("shopping_cart/ada", "add", argument).await.unwrap(), expected);
+        assert_eq!(
+            node.call("shopping_cart/ada", "add", argument)
+                .await
+                .unwrap(),
+            expected
+        );
     }
     let last = node.call("shopping_cart/ada", "last", "").await.unwrap();
     assert_eq!(last, "{\"sku\":\"b\",\"count\":2}");
@@ -183,7 +210,11 @@ async fn an_app_in_python() {
     log(&node).await;
 
     // Another app brings only its modules, and a node that starts again has both.
-    fs::write(dir.path().join("second.py"), "from eddy import fn\n@fn\ndef two(ctx): return 2").unwrap();
+    fs::write(
+        dir.path().join("second.py"),
+        "from eddy import fn\n@fn\ndef two(ctx): return 2",
+    )
+    .unwrap();
     assert_eq!(stored(&data), 2, "the modules and the runtime");
     let (deployed, said) = deploy(&node, &dir.path().join("second.py"));
     assert!(deployed, "{said}");
@@ -205,22 +236,50 @@ async fn errors(node: &Node) {
     for line in ["File \"main.py\", line 58, in boom", "line 61, in check"] {
         assert!(stack.contains(line), "{stack}");
     }
-    assert!(!stack.contains("eddy_turn") && !stack.contains("asyncio"), "{stack}");
+    assert!(
+        !stack.contains("eddy_turn") && !stack.contains("asyncio"),
+        "{stack}"
+    );
     let missing = node.invoke("threads", "").await.unwrap_err();
-    assert!(missing.detail.starts_with("No module named 'nothing_like_it'"), "{missing:?}");
+    assert!(
+        missing
+            .detail
+            .starts_with("No module named 'nothing_like_it'"),
+        "{missing:?}"
+    );
     let left_out = node.invoke("curses", "").await.unwrap_err();
     assert!(left_out.detail.contains("standard library"), "{left_out:?}");
     assert_eq!(left_out.guest.unwrap().name, "ModuleNotFoundError");
     let deep = node.invoke("deep", "").await.unwrap_err();
-    assert_eq!(deep.guest.map(|guest| guest.name).as_deref(), Some("RecursionError"), "{}", deep.detail);
+    assert_eq!(
+        deep.guest.map(|guest| guest.name).as_deref(),
+        Some("RecursionError"),
+        "{}",
+        deep.detail
+    );
 }
 
 async fn log(node: &Node) {
     let options = eddy_api::CallOptions::default();
-    let answer = node.client.invoke("prints", "".into(), &options).await.unwrap();
-    let record = node.client.invocation(&answer.invocation.unwrap()).await.unwrap();
-    let lines: Vec<_> = record.logs.iter().map(|line| format!("{} {}", line.level, line.message)).collect();
-    assert_eq!(lines, ["info printed 1", "warn shop: low on apples", "info fine"]);
+    let answer = node
+        .client
+        .invoke("prints", "".into(), &options)
+        .await
+        .unwrap();
+    let record = node
+        .client
+        .invocation(&answer.invocation.unwrap())
+        .await
+        .unwrap();
+    let lines: Vec<_> = record
+        .logs
+        .iter()
+        .map(|line| format!("{} {}", line.level, line.message))
+        .collect();
+    assert_eq!(
+        lines,
+        ["info printed 1", "warn shop: low on apples", "info fine"]
+    );
 }
 
 /// What is wrong with the code is told at deploy, and nothing changes.
@@ -229,16 +288,31 @@ fn refused(node: &Node, dir: &Path) {
     for (code, expected) in [
         ("def f(:\n  pass", "wrong.py:1:7"),
         ("x = 1\nreturn x", "'return' outside function"),
-        ("import no_such_package", "No module named 'no_such_package'"),
-        ("from eddy import fn\n@fn\ndef f(ctx, *args): pass", "so `*args` can take nothing"),
-        ("from eddy import agent\n@agent\nclass A:\n def __init__(self, x): pass", "without arguments"),
-        ("from eddy import fn\n@fn\ndef f(): pass", "must begin with the parameters (ctx)"),
+        (
+            "import no_such_package",
+            "No module named 'no_such_package'",
+        ),
+        (
+            "from eddy import fn\n@fn\ndef f(ctx, *args): pass",
+            "so `*args` can take nothing",
+        ),
+        (
+            "from eddy import agent\n@agent\nclass A:\n def __init__(self, x): pass",
+            "without arguments",
+        ),
+        (
+            "from eddy import fn\n@fn\ndef f(): pass",
+            "must begin with the parameters (ctx)",
+        ),
         ("1 / 0", "ZeroDivisionError: division by zero"),
     ] {
         fs::write(&path, code).unwrap();
         let (deployed, said) = deploy(node, &path);
         assert!(!deployed, "{code}");
-        assert!(said.starts_with("error[invalid-source]") || said.contains("\nerror[invalid-source]"), "{said}");
+        assert!(
+            said.starts_with("error[invalid-source]") || said.contains("\nerror[invalid-source]"),
+            "{said}"
+        );
         assert!(said.contains(expected), "{code}\n{said}");
     }
 }
