@@ -45,15 +45,12 @@ pub(crate) fn modules(
     let (mut modules, mut problems) = (Vec::new(), Vec::new());
     while let Some((name, file)) = walk.waiting.pop_front() {
         let source = file.read_text(budget)?;
-        match parse::imports(&file.name, &source) {
-            Ok(imports) => {
-                let package = package_of(&name, &file.name);
-                imports
-                    .iter()
-                    .for_each(|import| walk.follow(&package, import));
-            }
-            Err(found) => problems.extend(found),
-        }
+        let (imports, problem) = parse::imports(&file.name, &source);
+        let package = package_of(&name, &file.name);
+        imports
+            .iter()
+            .for_each(|import| walk.follow(&package, import));
+        problems.extend(problem);
         modules.push(PythonModule {
             name,
             path: file.name,
@@ -73,7 +70,6 @@ pub(crate) fn modules(
     if problems.is_empty() {
         return Ok(modules);
     }
-    problems.truncate(MAX_PROBLEMS);
     Err(BundleError {
         code: ErrorCode::InvalidSource,
         problems,

@@ -233,7 +233,7 @@ async fn errors(node: &Node) {
     let guest = error.guest.unwrap();
     assert_eq!(guest.name, "ValueError");
     let stack = guest.stack.unwrap();
-    for line in ["File \"main.py\", line 58, in boom", "line 61, in check"] {
+    for line in ["File \"main.py\", line 52, in boom", "line 55, in check"] {
         assert!(stack.contains(line), "{stack}");
     }
     assert!(

@@ -20,28 +20,26 @@ pub(crate) struct Import {
     pub(crate) names: Vec<String>,
 }
 
-/// What the text of `name` imports, anywhere in it.
-pub(crate) fn imports(name: &str, text: &str) -> Result<Vec<Import>, Vec<Problem>> {
+/// What the text of `name` imports, anywhere in it, and the first mistake in it: those after it are often only its
+/// echo.
+pub(crate) fn imports(name: &str, text: &str) -> (Vec<Import>, Option<Problem>) {
     let options = ParseOptions::from(Mode::Module).with_target_version(VERSION);
     let parsed = parse_unchecked(text, options);
     let at = |message: String, range: TextRange| {
         let span = range.start().to_usize()..range.end().to_usize();
         Problem::new(format!("SyntaxError: {message}")).at(name, text, span)
     };
-    let errors = parsed.errors().iter();
-    let mut problems: Vec<Problem> = errors
-        .map(|error| at(error.error.to_string(), error.location))
-        .collect();
-    let unsupported = parsed.unsupported_syntax_errors().iter();
-    problems.extend(unsupported.map(|error| at(error.to_string(), error.range())));
-    if !problems.is_empty() {
-        return Err(problems);
-    }
+    let error = parsed.errors().first();
+    let error = error.map(|error| at(error.error.to_string(), error.location));
+    let problem = error.or_else(|| {
+        let unsupported = parsed.unsupported_syntax_errors().first()?;
+        Some(at(unsupported.to_string(), unsupported.range()))
+    });
     let mut found = Imports::default();
     if let Some(module) = parsed.syntax().as_module() {
         found.visit_body(&module.body);
     }
-    Ok(found.0)
+    (found.0, problem)
 }
 
 #[derive(Default)]
@@ -104,7 +102,8 @@ mod tests {
     #[test]
     fn imports_are_found_wherever_they_stand() {
         let text = "import a.b, c\nfrom d import e, f as g\ndef h():\n    from ..i import *\n    import_module('j')\n";
-        let found = imports("main.py", text).expect("it parses");
+        let (found, problem) = imports("main.py", text);
+        assert_eq!(problem, None);
         let shown: Vec<_> = found
             .iter()
             .map(|one| format!("{} {} {:?}", one.level, one.module, one.names))
@@ -123,8 +122,8 @@ mod tests {
 
     #[test]
     fn a_syntax_error_has_its_place() {
-        let problems = imports("main.py", "def f(:\n    pass\n").expect_err("it is wrong");
-        let place = problems[0].place.clone();
+        let (_, problem) = imports("main.py", "def f(:\n    pass\n");
+        let place = problem.expect("it is wrong").place;
         assert_eq!(place, Some(("main.py".to_owned(), 1, 7)));
     }
 }
