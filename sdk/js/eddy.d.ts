@@ -184,8 +184,9 @@ export function fn<Arg = any, R = unknown>(handler: Handler<FunctionContext, Arg
 export function query<Arg = any, R = unknown>(method: Handler<AgentContext, Arg, R>): Query<Arg, R>;
 
 /**
- * An error with a code: thrown by the node (`out-of-stock` of an agent that was called,
- * `deadline-exceeded`, `capability-denied`, ...) and by programs that want their callers to see one.
+ * An error with a code: thrown by the node (`deadline-exceeded`, `capability-denied`, ...) and by programs that want
+ * their callers to see one. The error of an agent or function that was called has the code `guest-error` and its own
+ * status; its own code and details are in `details`, as `{ name, details }`.
  */
 export class EddyError extends Error {
   constructor(code: string, message?: string, options?: { status?: number; details?: unknown; cause?: unknown });

@@ -17,9 +17,18 @@ pub(crate) fn test(filter: &[String]) -> Result<()> {
             &["--workspace", "check", "licenses", "bans", "sources"],
         )?;
         docs()?;
+        examples()?;
         python_runtime()?;
     }
+    tools::wasm_target()?;
+    let guest = "guests/behaviour/rust/Cargo.toml";
+    run("cargo", &["fetch", "--locked", "--manifest-path", guest])?;
     tests(filter)
+}
+
+/// The examples in the docs of the Rust SDK, which nextest does not run.
+fn examples() -> Result<()> {
+    run("cargo", &["test", "--doc", "--locked", "-p", "eddy-sdk"])
 }
 
 fn clippy() -> Result<()> {
@@ -122,8 +131,14 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
     )
 }
 
-/// The prebuilt WebAssembly components: the JavaScript runtime and the guests of tests and benchmarks.
+/// What is built ahead and checked in: the bindings of the Rust SDK, the JavaScript runtime, and the guests of tests
+/// and benchmarks.
 pub(crate) fn guests() -> Result<()> {
+    let bindgen = "sdk/rust-bindgen/Cargo.toml";
+    run(
+        "cargo",
+        &["run", "--locked", "-q", "--manifest-path", bindgen],
+    )?;
     for guest in ["js-runtime", "bench-guest", "files-guest"] {
         run("bash", &[&format!("guests/{guest}/build.sh")])?;
     }

@@ -1,4 +1,5 @@
-//! Tools that the tasks need, installed into the build folder when they are missing.
+//! Tools that the tasks need, installed when they are missing: programs into the build folder, the target of guests
+//! into the toolchain.
 
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
@@ -6,6 +7,8 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 const CARGO_DENY: &str = "0.20.2";
+/// What guests are built for.
+const WASM: &str = "wasm32-wasip2";
 
 /// The root of the project, as cargo says it now: in a shared build folder, this program may have been
 /// built from another clone.
@@ -54,6 +57,29 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
         bail!("cargo-deny could not be installed: {status}");
     }
     Ok(installed)
+}
+
+/// The target that guests are built for; installed when it is missing, which takes seconds.
+pub(crate) fn wasm_target() -> Result<()> {
+    let libraries = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", WASM])
+        .current_dir(root())
+        .output()?;
+    let libraries = String::from_utf8_lossy(&libraries.stdout);
+    if Path::new(libraries.trim()).is_dir() {
+        return Ok(());
+    }
+    eprintln!("xtask: rustup target add {WASM} (the tests build a guest in Rust)");
+    let mut add = Command::new("rustup");
+    add.args(["target", "add", WASM]).current_dir(root());
+    match add.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => bail!("the target {WASM} could not be installed: {status}"),
+        Err(error) => bail!(
+            "the Rust toolchain has no standard library for {WASM}, and rustup, which would install it, does not \
+             start ({error}): install your distribution's package of it, or Rust from https://rustup.rs"
+        ),
+    }
 }
 
 /// Whether `cargo nextest` is there: faster, but `cargo test` does the same.

@@ -9,6 +9,7 @@ mod manifest;
 mod problem;
 mod project;
 mod python;
+mod rust;
 mod shape;
 mod source;
 mod transform;
@@ -70,14 +71,23 @@ pub struct JsModule {
 ///
 /// Errors: `invalid-manifest`, `invalid-source`, `invalid-component` (with every problem that was
 /// found, each with its place where there is one), `invalid-argument` for a path that is none of
-/// these, `payload-too-large` beyond [`eddy_types::limits::MAX_DEPLOY_BYTES`].
+/// these, `toolchain-missing` for a Rust project that cannot be built here, `payload-too-large`
+/// beyond [`eddy_types::limits::MAX_DEPLOY_BYTES`].
 pub fn bundle(path: &Path) -> Result<Bundle, BundleError> {
+    bundle_telling(path, None)
+}
+
+/// The same, and `tell` gets each line that a tool prints while it builds, in colours where the tool
+/// has some. Without it the lines are part of the error when the tool fails.
+pub fn bundle_telling(path: &Path, tell: Option<&dyn Fn(&str)>) -> Result<Bundle, BundleError> {
     let plan = entry::plan(path)?;
     let mut budget = project::Budget::default();
     let mut components = Vec::with_capacity(plan.manifest.components.len());
     for (name, component) in &plan.manifest.components {
         let file = plan.project.component(name, &component.path)?;
-        let code = if file.is_wasm() {
+        let code = if rust::is_project(&file) {
+            BundledCode::Wasm(rust::build(&file, tell, &mut budget)?)
+        } else if file.is_wasm() {
             BundledCode::Wasm(wasm::read(&file, &mut budget)?)
         } else if python::is_python(&file.name) {
             BundledCode::Python {

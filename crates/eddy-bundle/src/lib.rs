@@ -2,7 +2,8 @@
 //! a WebAssembly binary, as plain JavaScript modules with source maps, or as Python modules.
 //!
 //! With the feature `compile` (the default) this is the client's side: reading `eddy.toml`,
-//! following imports, TypeScript to JavaScript, the syntax of Python. Without it only [`SourceMaps`] is left, which is
+//! following imports, TypeScript to JavaScript, the syntax of Python, Rust projects by cargo. Without it only
+//! [`SourceMaps`] is left, which is
 //! what a node needs to name the user's own lines in a stack trace. Not here: what the code
 //! defines (a node asks the component itself), and npm packages.
 
@@ -16,4 +17,5 @@ pub use remap::SourceMaps;
 #[cfg(feature = "compile")]
 pub use compile::{
     Bundle, BundleError, BundledCode, BundledComponent, JsModule, Problem, PythonModule, bundle,
+    bundle_telling,
 };

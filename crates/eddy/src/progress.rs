@@ -27,6 +27,16 @@ pub(crate) fn start(output: &Output, what: &str) -> Progress {
     Progress(Some(bar))
 }
 
+impl Progress {
+    /// A line of a tool that works meanwhile, above the sign of life.
+    pub(crate) fn line(&self, output: &Output, line: &str) {
+        match &self.0 {
+            Some(bar) => bar.suspend(|| output.say(line)),
+            None => output.say(line),
+        }
+    }
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
         if let Some(bar) = &self.0 {

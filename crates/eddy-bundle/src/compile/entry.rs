@@ -11,7 +11,7 @@ use std::path::Path;
 /// Source files that may be given by themselves.
 const SOURCES: [&str; 7] = ["ts", "tsx", "mts", "js", "mjs", "jsx", "py"];
 /// Where the code of a folder is when its manifest names no component.
-const ENTRIES: [&str; 9] = [
+const ENTRIES: [&str; 10] = [
     "index.ts",
     "index.js",
     "main.ts",
@@ -21,6 +21,7 @@ const ENTRIES: [&str; 9] = [
     "main.py",
     "app.py",
     "index.py",
+    "Cargo.toml",
 ];
 const MANIFEST: &str = "eddy.toml";
 

@@ -11,13 +11,11 @@ use bytes::Bytes;
 use eddy_api::{App, Base64, DeployComponent, DeployRequest, Module, PythonModule};
 use eddy_bundle::{Bundle, BundledCode, BundledComponent};
 use eddy_types::{EddyError, ErrorCode};
+use std::path::Path;
 
 pub(crate) async fn run(remote: &Remote, args: &DeployArgs, output: &Output) -> Result<(), Failed> {
     let client = remote.http()?;
-    let bundle = {
-        let _progress = progress::start(output, &format!("Bundling {}", args.path.display()));
-        eddy_bundle::bundle(&args.path)?
-    };
+    let bundle = bundle(&args.path, output)?;
     let runtime = python::runtime_for(&bundle, output)?;
     let mut request = request(bundle, runtime.as_ref())?;
     let app = {
@@ -36,6 +34,17 @@ pub(crate) async fn run(remote: &Remote, args: &DeployArgs, output: &Output) -> 
         app.name, app.version
     ));
     Ok(())
+}
+
+/// Bundles a path; what tools say meanwhile is shown to people, and is part of the error for programs.
+pub(crate) fn bundle(path: &Path, output: &Output) -> Result<Bundle, Failed> {
+    let progress = progress::start(output, &format!("Bundling {}", path.display()));
+    let tell = |line: &str| progress.line(output, line);
+    let tell: Option<&dyn Fn(&str)> = match output.is_json() {
+        true => None,
+        false => Some(&tell),
+    };
+    Ok(eddy_bundle::bundle_telling(path, tell)?)
 }
 
 /// What an app now offers.

@@ -2,6 +2,7 @@
 //! failed disk ends it.
 
 use crate::args::UpArgs;
+use crate::commands::deploy;
 use crate::examples;
 use crate::exit::Failed;
 use crate::input;
@@ -144,10 +145,7 @@ fn config(args: &UpArgs) -> NodeConfig {
 }
 
 fn bundle(path: &Path, output: &Output) -> Result<Deployment, Failed> {
-    let bundle = {
-        let _progress = progress::start(output, &format!("Bundling {}", path.display()));
-        eddy_bundle::bundle(path)?
-    };
+    let bundle = deploy::bundle(path, output)?;
     let runtime = python::runtime_for(&bundle, output)?;
     Ok(deployment(bundle, runtime.as_ref())?)
 }

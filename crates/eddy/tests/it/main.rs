@@ -5,6 +5,7 @@
     reason = "tests use real time, tasks and threads, and may panic"
 )]
 
+mod behaviour;
 mod binary;
 mod crash;
 mod disk;
@@ -17,6 +18,7 @@ mod node;
 mod printing;
 mod python;
 mod python_tools;
+mod rust_projects;
 mod script;
 mod secrets;
 mod small_disk;

@@ -1,0 +1,13 @@
+use eddy_sdk::prelude::*;
+
+#[agent]
+pub struct Counter;
+
+#[agent]
+impl Counter {
+    fn helper(_ctx: &AgentContext) -> Result<i64> {
+        Ok(1)
+    }
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use eddy_sdk::prelude::*;
+
+#[agent]
+pub enum Counter {
+    One,
+}
+
+fn main() {}

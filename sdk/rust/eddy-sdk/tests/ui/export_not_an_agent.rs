@@ -1,0 +1,8 @@
+use eddy_sdk::prelude::*;
+
+#[agent]
+pub struct Counter;
+
+eddy_sdk::export!(Counter);
+
+fn main() {}

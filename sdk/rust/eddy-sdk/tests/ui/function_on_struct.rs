@@ -1,0 +1,6 @@
+use eddy_sdk::prelude::*;
+
+#[function]
+pub struct Greet;
+
+fn main() {}
