@@ -74,7 +74,7 @@ pub(crate) fn asks_for_json() -> bool {
 pub(crate) enum Command {
     /// Start a node
     Up(UpArgs),
-    /// Deploy an app: a .ts, .js or .wasm file, or a folder with eddy.toml
+    /// Deploy an app: a .ts, .js, .py or .wasm file, or a folder with eddy.toml
     Deploy(DeployArgs),
     /// Invoke a function
     Invoke(InvokeArgs),

@@ -28,6 +28,7 @@ how they are declared:
   null, or no argument, gives none, so that defaults apply. `**rest` takes the names that are left.
 - A single parameter before a `/` has no name for callers: it takes the argument as it is, objects too.
   For null its default applies, or it is `None`.
+- A handler without parameters does not look at the argument.
 
 What does not fit is an `EddyError` with the code `invalid-argument` and the status 400.
 

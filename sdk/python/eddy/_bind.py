@@ -61,6 +61,8 @@ class Binding:
         """Positional and named arguments for `given`; `invalid-argument` when it does not fit."""
         if self.whole:
             return (() if given is None and self.optional else (given,)), {}
+        if not self.names and not self.rest:
+            return (), {}
         if given is None:
             named: dict[str, Any] = {}
         elif isinstance(given, dict):
@@ -79,8 +81,7 @@ class Binding:
         return (), named
 
     def _wrong(self, why: str) -> EddyError:
-        takes = f"takes ({self.shown})" if self.shown else "takes no argument"
-        return EddyError("invalid-argument", f"{self.name} {takes}, but {why}", status=400)
+        return EddyError("invalid-argument", f"{self.name} takes ({self.shown}), but {why}", status=400)
 
 
 def _parameters(handler: Callable[..., Any]) -> list[inspect.Parameter]:
