@@ -25,7 +25,8 @@ A message carries one JSON value. How it becomes a handler's parameters (those a
 how they are declared:
 
 - Ordinary parameters have names. A JSON object gives them by name; any other value is the first of them;
-  null, or no argument, gives none, so that defaults apply. `**rest` takes the names that are left.
+  null, or no argument, gives none, so that defaults apply. Names that the handler does not have are left out, so
+  that callers may know more than it does; `**rest` takes them.
 - A single parameter before a `/` has no name for callers: it takes the argument as it is, objects too.
   For null its default applies, or it is `None`.
 - A handler without parameters does not look at the argument.

@@ -74,11 +74,9 @@ class Binding:
         for name in self.required:
             if name not in named:
                 raise self._wrong(f"{name!r} is missing")
-        if not self.rest:
-            for name in named:
-                if name not in self.names:
-                    raise self._wrong(f"it was given {name!r}")
-        return (), named
+        if self.rest:
+            return (), named
+        return (), {name: value for name, value in named.items() if name in self.names}
 
     def _wrong(self, why: str) -> EddyError:
         return EddyError("invalid-argument", f"{self.name} takes ({self.shown}), but {why}", status=400)
