@@ -18,6 +18,7 @@ pub(crate) fn test(filter: &[String]) -> Result<()> {
         )?;
         docs()?;
         examples()?;
+        python_runtime()?;
     }
     tools::wasm_target()?;
     let guest = "guests/behaviour/rust/Cargo.toml";
@@ -48,6 +49,25 @@ fn docs() -> Result<()> {
     let mut doc = command("cargo", &["doc", "--workspace", "--no-deps", "--locked"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     run_command(doc)
+}
+
+/// What tests of Python apps need: made visibly, because the first time on a machine it installs something into the
+/// user's cache.
+fn python_runtime() -> Result<()> {
+    run(
+        "cargo",
+        &[
+            "test",
+            "--workspace",
+            "--locked",
+            "--test",
+            "it",
+            "--quiet",
+            "python::the_runtime_is_built",
+            "--",
+            "--nocapture",
+        ],
+    )
 }
 
 fn tests(filter: &[String]) -> Result<()> {

@@ -33,7 +33,7 @@ pub struct App {
 pub struct AppComponent {
     /// Its name in the manifest.
     pub name: String,
-    /// `wasm` or `js`.
+    /// `wasm`, `js` or `python`.
     pub kind: String,
     /// SHA-256 of its bytes, in hex.
     pub digest: String,
@@ -119,6 +119,7 @@ impl From<&AppSpec> for App {
             kind: match component.kind {
                 ComponentKind::Wasm => "wasm".to_owned(),
                 ComponentKind::Js => "js".to_owned(),
+                ComponentKind::Python { .. } => "python".to_owned(),
             },
             digest: component.digest.to_string(),
         });

@@ -36,6 +36,32 @@ pub enum DeployComponent {
         /// The modules.
         modules: Vec<Module>,
     },
+    /// Python modules; the first is the entry.
+    Python {
+        /// Its name in the manifest.
+        name: String,
+        /// The modules.
+        modules: Vec<PythonModule>,
+        /// The Python runtime that runs them, a WebAssembly component: SHA-256 of its bytes, in hex.
+        runtime: String,
+        /// The runtime's bytes, in base64. Left out when the node may have them: without them it answers
+        /// `unknown-runtime` when it has not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<String>, content_encoding = "base64")]
+        wasm: Option<Base64>,
+    },
+}
+
+/// One Python module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PythonModule {
+    /// What it is imported as: `shop.cart`.
+    pub name: String,
+    /// The path that tracebacks name, relative to the project: `shop/cart.py`.
+    pub path: String,
+    /// Python.
+    pub source: String,
 }
 
 /// One JavaScript module.

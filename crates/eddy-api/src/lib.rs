@@ -23,7 +23,7 @@ pub use app::{AgentType, App, AppComponent, AppList, Function, Method, Retries};
 #[cfg(feature = "client")]
 pub use client::{Answer, CallOptions, Client, Credentials, PageQuery};
 pub use dead_letter::{DeadLetter, DeadLetterPage, DeadLetterSource};
-pub use deploy::{Base64, DeployComponent, DeployRequest, Module};
+pub use deploy::{Base64, DeployComponent, DeployRequest, Module, PythonModule};
 pub use invocation::{
     Invocation, InvocationPage, InvocationStatus, InvocationTarget, LogLine, json_or_text,
 };

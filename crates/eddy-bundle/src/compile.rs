@@ -8,6 +8,7 @@ mod imports;
 mod manifest;
 mod problem;
 mod project;
+mod python;
 mod rust;
 mod shape;
 mod source;
@@ -16,6 +17,7 @@ mod transform;
 mod wasm;
 
 pub use problem::{BundleError, Problem};
+pub use python::PythonModule;
 pub use tests::{LIST_TESTS, RUN_TEST, TestFile, test_files};
 
 use eddy_types::{Manifest, Name};
@@ -48,6 +50,11 @@ pub enum BundledCode {
     Js {
         /// Every module that the entry reaches, each once.
         modules: Vec<JsModule>,
+    },
+    /// Python modules; the first is the entry.
+    Python {
+        /// Every module that the entry reaches, each once.
+        modules: Vec<PythonModule>,
     },
 }
 
@@ -84,6 +91,10 @@ pub fn bundle_telling(path: &Path, tell: Option<&dyn Fn(&str)>) -> Result<Bundle
             BundledCode::Wasm(rust::build(&file, tell, &mut budget)?)
         } else if file.is_wasm() {
             BundledCode::Wasm(wasm::read(&file, &mut budget)?)
+        } else if python::is_python(&file.name) {
+            BundledCode::Python {
+                modules: python::modules(&plan.project, file, &mut budget)?,
+            }
         } else {
             BundledCode::Js {
                 modules: graph::modules(&plan.project, file, &mut budget)?,

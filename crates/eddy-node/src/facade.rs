@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use eddy_core::{DeadLetter, MessageId, Outcome};
-use eddy_types::{AgentId, EddyError, MethodName, Name, TenantId, Timestamp};
+use eddy_types::{AgentId, Digest, EddyError, MethodName, Name, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -188,6 +188,33 @@ pub enum Code {
     Wasm(Bytes),
     /// JavaScript modules, types stripped; the first is the entry.
     Js(Vec<Module>),
+    /// Python modules; the first is the entry.
+    Python {
+        /// The modules.
+        modules: Vec<PythonModule>,
+        /// What runs them.
+        runtime: Runtime,
+    },
+}
+
+/// A shared runtime: a component that programs are loaded into.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// The component. Without it the node must have it already: `unknown-runtime`.
+    pub bytes: Option<Bytes>,
+}
+
+/// One Python module of a bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PythonModule {
+    /// What it is imported as: `shop.cart`.
+    pub name: String,
+    /// The path that tracebacks name, relative to the project: `shop/cart.py`.
+    pub path: String,
+    /// Python.
+    pub source: String,
 }
 
 /// One JavaScript module of a bundle.

@@ -36,7 +36,7 @@ pub struct AppSpec {
 pub struct Component {
     /// Its name in the manifest.
     pub name: Name,
-    /// The digest of its bytes: of the WebAssembly binary, or of the JavaScript bundle.
+    /// The digest of its bytes: of the WebAssembly binary, or of the bundle of modules.
     pub digest: Digest,
     /// What the bytes are.
     pub kind: ComponentKind,
@@ -50,6 +50,12 @@ pub enum ComponentKind {
     Wasm,
     /// A JavaScript bundle (JSON), run on the node's shared QuickJS runtime component.
     Js,
+    /// A Python bundle (JSON), run on a Python runtime that was deployed with it and is shared by all
+    /// apps that have the same.
+    Python {
+        /// The digest of the runtime, a WebAssembly component.
+        runtime: Digest,
+    },
 }
 
 /// Settings of one function.

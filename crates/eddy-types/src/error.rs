@@ -93,8 +93,12 @@ error_codes! {
     InvalidComponent = "invalid-component", 400, false;
     /// A function or agent type belongs to another app already.
     NameTaken = "name-taken", 409, false;
+    /// The node does not have the runtime component that a deploy names by its digest.
+    UnknownRuntime = "unknown-runtime", 404, false;
     /// A tool that builds the code is not installed.
     ToolchainMissing = "toolchain-missing", 400, false;
+    /// A tool that builds the code has failed.
+    ToolchainFailed = "toolchain-failed", 500, true;
     /// A secret that the manifest refers to is not set on the node.
     SecretMissing = "secret-missing", 400, false;
 

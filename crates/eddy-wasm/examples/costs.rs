@@ -10,7 +10,7 @@ use bytes::Bytes;
 use eddy_types::{AgentId, Key, MethodName, Name, TenantId};
 use eddy_wasm::{
     CacheConfig, CancelToken, Code, Engine, EngineConfig, Instance, InstanceLimits, JsModule,
-    JsProgram, Target,
+    Program, Target,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -136,13 +136,13 @@ fn rollup() -> Result<BTreeMap<String, [usize; 3]>> {
         .collect())
 }
 
-async fn fresh(code: &Code, program: Option<&JsProgram>) -> Result<Instance> {
+async fn fresh(code: &Code, program: Option<&Program>) -> Result<Instance> {
     Ok(code
         .instantiate(&InstanceLimits::default(), program, &CancelToken::new())
         .await?)
 }
 
-async fn called(code: &Code, program: Option<&JsProgram>, turn: &Target) -> Result<Instance> {
+async fn called(code: &Code, program: Option<&Program>, turn: &Target) -> Result<Instance> {
     let mut instance = fresh(code, program).await?;
     instance
         .handle(

@@ -1,6 +1,7 @@
 //! Prints what instances cost, warm and cold, for the guest of the benchmarks and for JavaScript:
 //! `cargo run --release -p eddy-wasm --example figures [LIVE INSTANCES]`. Times are those on the
-//! CPU, so that a busy machine does not change them much.
+//! CPU, so that a busy machine does not change them much. Python too, when EDDY_PYTHON_RUNTIME names a
+//! runtime that `eddy` has built.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
@@ -10,7 +11,8 @@ mod host;
 use bytes::Bytes;
 use eddy_types::{EddyError, Name};
 use eddy_wasm::{
-    CancelToken, Code, Engine, EngineConfig, Instance, InstanceLimits, JsModule, JsProgram, Target,
+    CancelToken, Code, Engine, EngineConfig, Instance, InstanceLimits, JsModule, Program,
+    PythonModule, Target,
 };
 use host::Nothing;
 use std::fs;
@@ -19,6 +21,8 @@ use std::time::{Duration, Instant};
 const ROUNDS: u32 = 20_000;
 const GUEST: &[u8] = include_bytes!("../assets/bench-guest.wasm");
 const SOURCE: &str = "import { fn } from 'eddy'; export const echo = fn((ctx, x) => x);";
+
+const PYTHON: &str = "from eddy import fn\n@fn\ndef echo(ctx, x, /): return x\n@fn\nasync def later(ctx, x, /): return x\n";
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -42,10 +46,21 @@ async fn main() -> Result<()> {
     };
     let program = engine.compile_js(&[module], &CancelToken::new()).await?;
     figures("javascript", &code, Some(&program)).await?;
+    if let Some(runtime) = std::env::var_os("EDDY_PYTHON_RUNTIME") {
+        let runtime = fs::read(runtime)?;
+        let code = measured("compile the Python runtime", || engine.compile(&runtime))?;
+        let module = PythonModule {
+            name: "echo".to_owned(),
+            path: "echo.py".to_owned(),
+            source: PYTHON.to_owned(),
+        };
+        let program = code.compile_python(&[module], &CancelToken::new()).await?;
+        figures("python", &code, Some(&program)).await?;
+    }
     Ok(())
 }
 
-async fn figures(name: &str, code: &Code, program: Option<&JsProgram>) -> Result<()> {
+async fn figures(name: &str, code: &Code, program: Option<&Program>) -> Result<()> {
     println!("{name}:");
     let argument = Bytes::from(r#"{"user":"ada","items":[1,2,3]}"#);
     let echo = Target::Function(Name::new("echo")?);
@@ -81,7 +96,7 @@ async fn figures(name: &str, code: &Code, program: Option<&JsProgram>) -> Result
 }
 
 /// Keeps many instances alive, each called once.
-async fn live(code: &Code, program: Option<&JsProgram>, echo: &Target) -> Result<()> {
+async fn live(code: &Code, program: Option<&Program>, echo: &Target) -> Result<()> {
     let (before, maps_before) = (resident_kib()?, maps());
     let mut kept = Vec::new();
     let count = std::env::args()
@@ -106,7 +121,7 @@ async fn live(code: &Code, program: Option<&JsProgram>, echo: &Target) -> Result
     Ok(())
 }
 
-async fn fresh(code: &Code, program: Option<&JsProgram>) -> Result<Instance> {
+async fn fresh(code: &Code, program: Option<&Program>) -> Result<Instance> {
     Ok(code
         .instantiate(&InstanceLimits::default(), program, &CancelToken::new())
         .await?)

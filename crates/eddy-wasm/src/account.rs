@@ -9,9 +9,20 @@ const STACK: usize = 1 << 20;
 /// The least that an instance counts for, in bytes: about what a small Rust guest and its store take.
 const LEAST_CHARGE: usize = 64 << 10;
 
-/// What an instance with so much linear memory counts for, both in bytes.
-pub(crate) const fn charge_of(linear: usize) -> usize {
-    let charge = linear.saturating_sub(STACK);
+/// What an instance of a Python runtime writes to of the memory that it begins with, in bytes, and `STACK`.
+const TOUCHED: usize = (2 << 20) + STACK;
+/// The most that an instance does not count for because all instances of its code have it in common.
+const MOST_SHARED: usize = 64 << 20;
+
+/// How much of the memory that an instance of a Python runtime begins with all of them share until they
+/// write to it, for the most part for ever. Both in bytes.
+pub(crate) fn shared_of(initial: usize) -> usize {
+    initial.saturating_sub(TOUCHED).min(MOST_SHARED)
+}
+
+/// What an instance with so much linear memory counts for, when so much of it is shared. All in bytes.
+pub(crate) const fn charge_of(linear: usize, shared: usize) -> usize {
+    let charge = linear.saturating_sub(shared).saturating_sub(STACK);
     if charge > LEAST_CHARGE {
         charge
     } else {

@@ -1,15 +1,25 @@
 //! A compiled component, linked and ready to be instantiated.
 
 use crate::bindings::exports::eddy::platform::{guest, javascript};
+use crate::bindings::exports::eddy::python::programs as python;
 use crate::engine::{Engine, invalid};
 use crate::state::State;
 use eddy_types::{Digest, EddyError};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use wasmtime::component::{Component, InstancePre};
 
 /// A component ready to run. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Code(Arc<Inner>);
+
+/// Code for as long as somebody else holds it.
+pub(crate) struct WeakCode(Weak<Inner>);
+
+impl WeakCode {
+    pub(crate) fn upgrade(&self) -> Option<Code> {
+        self.0.upgrade().map(Code)
+    }
+}
 
 struct Inner {
     engine: Engine,
@@ -17,6 +27,7 @@ struct Inner {
     pre: InstancePre<State>,
     guest: guest::GuestIndices,
     javascript: Option<javascript::GuestIndices>,
+    python: Option<python::GuestIndices>,
 }
 
 impl Code {
@@ -38,6 +49,7 @@ impl Code {
             ))
         })?;
         let javascript = javascript::GuestIndices::new(&pre).ok();
+        let python = python::GuestIndices::new(&pre).ok();
         let engine = engine.clone();
         Ok(Self(Arc::new(Inner {
             engine,
@@ -45,7 +57,12 @@ impl Code {
             pre,
             guest,
             javascript,
+            python,
         })))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakCode {
+        WeakCode(Arc::downgrade(&self.0))
     }
 
     /// The digest of the component's bytes.
@@ -69,6 +86,11 @@ impl Code {
     /// There only in the JavaScript runtime.
     pub(crate) fn javascript(&self) -> Option<&javascript::GuestIndices> {
         self.0.javascript.as_ref()
+    }
+
+    /// There only in a Python runtime.
+    pub(crate) fn python(&self) -> Option<&python::GuestIndices> {
+        self.0.python.as_ref()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::code::Code;
 use crate::engine::invalid;
 use crate::fault::Fault;
 use crate::instance::{InstanceLimits, guarded};
-use crate::js::{JsProgram, invalid_source};
+use crate::program::{Program, invalid_source};
 use eddy_types::{EddyError, ErrorCode, MethodName, Name};
 use std::collections::BTreeSet;
 
@@ -45,7 +45,7 @@ impl Code {
     /// of the guest, or a fault while it starts.
     pub async fn describe(
         &self,
-        program: Option<&JsProgram>,
+        program: Option<&Program>,
         cancel: &CancelToken,
     ) -> Result<Definition, EddyError> {
         let wrong = |why: String| match program {
@@ -70,7 +70,7 @@ impl Code {
 
     async fn ask(
         &self,
-        program: Option<&JsProgram>,
+        program: Option<&Program>,
         cancel: &CancelToken,
     ) -> Result<Result<guest::Definition, guest::Failure>, Fault> {
         let limits = InstanceLimits::default();

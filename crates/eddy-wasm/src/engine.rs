@@ -3,11 +3,12 @@
 
 use crate::bindings;
 use crate::cache::{Cache, CacheConfig};
-use crate::code::Code;
+use crate::code::{Code, WeakCode};
 use crate::maps;
 use crate::native::Native;
 use crate::state::State;
 use eddy_types::{Digest, EddyError, ErrorCode, limits};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{
@@ -22,8 +23,10 @@ const TURN_STACK: usize = 2 << 20;
 const RESERVABLE: u64 = 64 << 40;
 /// Below this reservation guests need explicit bounds checks.
 const FULL_RESERVATION: u64 = 4 << 30;
-/// Core instances and tables that a component has on average: its module, adapters and shims.
-const PARTS: u32 = 4;
+/// Tables that a component has on average: of its module, adapters and shims. Each takes addresses.
+const TABLES: u32 = 4;
+/// Core instances that a component has on average: a number that is only counted. A Python runtime has 14.
+const PARTS: u32 = 16;
 /// Freed memories whose pages are dropped with one call: other processors are told once then.
 const DROPPED_TOGETHER: usize = 16;
 
@@ -66,6 +69,8 @@ struct Inner {
     shortage: Option<EddyError>,
     js_runtime: &'static [u8],
     js_code: parking_lot::Mutex<Option<Code>>,
+    /// Code that somebody holds, so that all apps with one runtime share it.
+    live: parking_lot::Mutex<BTreeMap<Digest, WeakCode>>,
 }
 
 impl Engine {
@@ -101,6 +106,7 @@ impl Engine {
             shortage,
             js_runtime: config.js_runtime,
             js_code: parking_lot::Mutex::default(),
+            live: parking_lot::Mutex::default(),
         })))
     }
 
@@ -146,14 +152,31 @@ impl Engine {
             .map_err(|error| invalid(format!("it is too large for a node: {error:#}")))?;
         let code = Code::link(self, &component, digest)?;
         self.store(digest, &native);
-        Ok(code)
+        Ok(self.shared(code))
     }
 
-    /// A component that this node compiled before, from its cache. Reads a file.
+    /// A component that this node compiled before: what is in use already, or from its cache, which reads a file.
     #[must_use]
     pub fn load_cached(&self, digest: Digest) -> Option<Code> {
+        let live = self.0.live.lock().get(&digest).and_then(WeakCode::upgrade);
+        if live.is_some() {
+            return live;
+        }
         let component = self.0.cache.as_ref()?.load(&self.0.wasmtime, digest)?;
-        Code::link(self, &component, digest).ok()
+        Code::link(self, &component, digest)
+            .ok()
+            .map(|code| self.shared(code))
+    }
+
+    /// The code of that digest that is in use already, or `code` from now on.
+    fn shared(&self, code: Code) -> Code {
+        let mut live = self.0.live.lock();
+        live.retain(|_, code| code.upgrade().is_some());
+        if let Some(present) = live.get(&code.digest()).and_then(WeakCode::upgrade) {
+            return present;
+        }
+        live.insert(code.digest(), code.downgrade());
+        code
     }
 
     /// Removes compiled components from the cache: those that are not kept, and those that this
@@ -236,7 +259,7 @@ fn settings(config: &EngineConfig) -> Config {
     pool.total_component_instances(count)
         .total_core_instances(count.saturating_mul(PARTS))
         .total_memories(count)
-        .total_tables(count.saturating_mul(PARTS))
+        .total_tables(count.saturating_mul(TABLES))
         .total_stacks(count)
         .max_memory_size(config.max_memory)
         // Nothing that a guest wrote is kept for the next one. Searching for it (`PAGEMAP_SCAN`) is

@@ -1,13 +1,13 @@
 //! A live instance of a component: it runs turns, one at a time.
 
-use crate::account::{MemoryAccount, charge_of};
+use crate::account::MemoryAccount;
 use crate::bindings::exports::eddy::platform::guest;
 use crate::cancel::{CancelReason, CancelToken};
 use crate::code::Code;
 use crate::fault::{Fault, TrapKind};
 use crate::host::TurnHost;
-use crate::js::JsProgram;
 use crate::outcome::{check_json, from_failure, says_out_of_memory};
+use crate::program::Program;
 use crate::state::State;
 use bytes::Bytes;
 use eddy_types::{AgentId, EddyError, Env, MethodName, Name, limits};
@@ -78,7 +78,7 @@ impl Code {
     pub async fn instantiate(
         &self,
         limits: &InstanceLimits,
-        program: Option<&JsProgram>,
+        program: Option<&Program>,
         cancel: &CancelToken,
     ) -> Result<Instance, Fault> {
         let mut instance = self.start(limits, cancel).await?;
@@ -95,7 +95,8 @@ impl Code {
         limits: &InstanceLimits,
         cancel: &CancelToken,
     ) -> Result<Instance, Fault> {
-        let state = State::new(limits, cancel.clone());
+        let shares = self.python().is_some();
+        let state = State::new(limits, shares, cancel.clone());
         let gave_way = Arc::clone(&state.gave_way);
         let mut store = new_store(self, state);
         let instantiated = {
@@ -107,13 +108,16 @@ impl Code {
         let loaded = instantiated
             .and_then(|component| Ok((component, self.guest().load(&mut store, &component)?)));
         match loaded {
-            Ok((component, guest)) => Ok(Instance {
-                store,
-                component,
-                guest,
-                gave_way,
-                usable: true,
-            }),
+            Ok((component, guest)) => {
+                store.data_mut().limiter.started();
+                Ok(Instance {
+                    store,
+                    component,
+                    guest,
+                    gave_way,
+                    usable: true,
+                })
+            }
             Err(error) => Err(Fault::from_wasmtime(&error, store.data().limiter.denied())),
         }
     }
@@ -188,10 +192,11 @@ impl Instance {
     }
 
     /// What an idle instance counts for, in bytes, where many share a memory limit: its linear memory
-    /// without what toolchains set aside for a stack, of which next to nothing is ever touched.
+    /// without what toolchains set aside for a stack, of which next to nothing is ever touched, and without
+    /// what a Python runtime's instances share.
     #[must_use]
     pub fn charged_bytes(&self) -> usize {
-        charge_of(self.memory_bytes())
+        self.store.data().limiter.counts_for()
     }
 
     /// The guest and its store, for the calls that are no turns.

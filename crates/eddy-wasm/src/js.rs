@@ -5,10 +5,10 @@ use crate::bindings::exports::eddy::platform::javascript::{self, Module};
 use crate::cancel::CancelToken;
 use crate::code::Code;
 use crate::engine::Engine;
-use crate::fault::{Fault, TrapKind};
+use crate::fault::Fault;
 use crate::instance::{Instance, InstanceLimits, guarded};
-use bytes::Bytes;
-use eddy_types::{EddyError, ErrorCode, GuestFailure, limits};
+use crate::program::{Program, invalid_source, no_runtime};
+use eddy_types::{EddyError, limits};
 
 /// The component of the shared runtime.
 pub(crate) const RUNTIME: &[u8] = include_bytes!("../assets/js-runtime.wasm");
@@ -22,25 +22,6 @@ pub struct JsModule {
     pub source: String,
 }
 
-/// A compiled program: QuickJS bytecode, for the runtime of this version of Eddy only. It runs
-/// inside of the sandbox, so a damaged one harms nobody else. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JsProgram(Bytes);
-
-impl JsProgram {
-    /// A program from the bytes that [`JsProgram::bytes`] gave.
-    #[must_use]
-    pub fn from_bytes(bytes: Bytes) -> Self {
-        Self(bytes)
-    }
-
-    /// The bytecode, to keep it.
-    #[must_use]
-    pub fn bytes(&self) -> &Bytes {
-        &self.0
-    }
-}
-
 impl Engine {
     /// Compiles modules; the first is the entry. Compiles the runtime too when it is not yet: see
     /// [`Engine::js_code`].
@@ -52,7 +33,7 @@ impl Engine {
         &self,
         modules: &[JsModule],
         cancel: &CancelToken,
-    ) -> Result<JsProgram, EddyError> {
+    ) -> Result<Program, EddyError> {
         let code = self.js_code()?;
         let mut instance = code.start(&InstanceLimits::default(), cancel).await?;
         let modules: Vec<Module> = modules
@@ -71,67 +52,23 @@ impl Engine {
             guarded(javascript.call_compile(store, &modules), cancel, &gave_way).await
         };
         match instance.settled(called)? {
-            Ok(bytecode) => Ok(JsProgram(bytecode.into())),
+            Ok(bytecode) => Ok(Program::from_bytes(bytecode.into())),
             Err(failure) => Err(invalid_source(failure)),
         }
     }
 }
 
 impl Instance {
-    /// Loads a program into a fresh instance of the runtime.
-    pub(crate) async fn load(
-        &mut self,
-        code: &Code,
-        program: &JsProgram,
-        cancel: &CancelToken,
-    ) -> Result<(), Fault> {
-        let javascript = self.javascript(code)?;
-        let gave_way = self.gave_way();
-        let called = {
-            let (_, store) = self.parts();
-            guarded(
-                javascript.call_load(store, program.bytes()),
-                cancel,
-                &gave_way,
-            )
-            .await
-        };
-        self.settled(called)?.map_err(|failure| Fault::Trap {
-            kind: TrapKind::Other,
-            message: format!("the code does not load: {}", failure.message),
-            backtrace: failure.stack.unwrap_or_default(),
-        })
-    }
-
     fn javascript(&mut self, code: &Code) -> Result<javascript::Guest, Fault> {
         let Some(indices) = code.javascript() else {
-            return Err(Fault::Trap {
-                kind: TrapKind::Other,
-                message: "a JavaScript program needs the JavaScript runtime".to_owned(),
-                backtrace: String::new(),
-            });
+            return Err(no_runtime(
+                "a JavaScript program needs the JavaScript runtime",
+            ));
         };
         let component = self.component();
         let (_, store) = self.parts();
         indices
             .load(store, &component)
             .map_err(|error| Fault::from_wasmtime(&error, None))
-    }
-}
-
-/// A failure of the runtime about the user's source.
-pub(crate) fn invalid_source(failure: javascript::Failure) -> EddyError {
-    let error = EddyError::new(ErrorCode::InvalidSource, failure.message).guest(GuestFailure {
-        name: failure.code,
-        stack: failure.stack.clone(),
-        status: None,
-        details: None,
-    });
-    match failure.stack {
-        Some(stack) if !stack.is_empty() => EddyError {
-            detail: format!("{}\n{}", error.detail, stack.trim_end()),
-            ..error
-        },
-        _ => error,
     }
 }

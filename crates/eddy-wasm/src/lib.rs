@@ -23,6 +23,8 @@ mod maps;
 mod native;
 mod outcome;
 mod pending;
+mod program;
+mod python;
 mod state;
 mod wasi;
 
@@ -37,4 +39,6 @@ pub use host::{
     Entry, HttpRequest, HttpResponse, LogLevel, Outcome, PendingFuture, TurnHost, Value,
 };
 pub use instance::{Instance, InstanceLimits, Target, TurnOutcome};
-pub use js::{JsModule, JsProgram};
+pub use js::JsModule;
+pub use program::Program;
+pub use python::PythonModule;

@@ -1,6 +1,6 @@
 //! The memory limits of an instance, as wasmtime asks for them: its own, and the one that it shares.
 
-use crate::account::{MemoryAccount, charge_of};
+use crate::account::{MemoryAccount, charge_of, shared_of};
 use crate::fault::Fault;
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
@@ -38,10 +38,15 @@ pub(crate) struct Limiter {
     account: Option<Arc<MemoryAccount>>,
     /// What the account was charged.
     charged: usize,
+    /// Of a Python runtime: what it begins with is shared.
+    shares: bool,
+    started: bool,
+    shared: usize,
 }
 
 impl Limiter {
-    pub(crate) fn new(limit: usize, account: Option<Arc<MemoryAccount>>) -> Self {
+    /// `shares` says that instances have in common most of what they begin with.
+    pub(crate) fn new(limit: usize, account: Option<Arc<MemoryAccount>>, shares: bool) -> Self {
         Self {
             limit,
             used: 0,
@@ -49,7 +54,20 @@ impl Limiter {
             denied: None,
             account,
             charged: 0,
+            shares,
+            started: false,
+            shared: 0,
         }
+    }
+
+    /// The instance has all that it begins with.
+    pub(crate) fn started(&mut self) {
+        self.started = true;
+    }
+
+    /// What it counts for, in bytes.
+    pub(crate) fn counts_for(&self) -> usize {
+        charge_of(self.used, self.shared)
     }
 
     /// Linear memory, in bytes.
@@ -69,10 +87,13 @@ impl Limiter {
 
     /// Charges the account for `total` bytes of linear memory.
     fn charge(&mut self, total: usize) -> Result<(), Denied> {
+        if self.shares && !self.started {
+            self.shared = shared_of(total);
+        }
         let Some(account) = &self.account else {
             return Ok(());
         };
-        let wanted = charge_of(total);
+        let wanted = charge_of(total, self.shared);
         if !account.take(wanted.saturating_sub(self.charged)) {
             return Err(Denied::Shared(account.limit().unwrap_or_default()));
         }

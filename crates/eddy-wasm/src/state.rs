@@ -31,9 +31,9 @@ struct Turn {
 }
 
 impl State {
-    pub(crate) fn new(limits: &InstanceLimits, cancel: CancelToken) -> Self {
+    pub(crate) fn new(limits: &InstanceLimits, shares: bool, cancel: CancelToken) -> Self {
         Self {
-            limiter: Limiter::new(limits.memory, limits.account.clone()),
+            limiter: Limiter::new(limits.memory, limits.account.clone(), shares),
             pendings: Pendings::default(),
             wasi: Wasi::new(limits.env.clone()),
             gave_way: Arc::default(),

@@ -94,7 +94,7 @@ pub(crate) fn asks_for_json() -> bool {
 pub(crate) enum Command {
     /// Start a node
     Up(UpArgs),
-    /// Deploy an app: a .ts, .js or .wasm file, or a folder with eddy.toml
+    /// Deploy an app: a .ts, .js, .py or .wasm file, or a folder with eddy.toml
     Deploy(DeployArgs),
     /// Run the tests of a project, on a node of their own whose clock they can put forward
     Test(TestArgs),

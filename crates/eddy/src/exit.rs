@@ -99,6 +99,7 @@ fn exit_code(code: ErrorCode) -> u8 {
         | E::InsecureListen => NODE,
         E::Internal => 70,
         E::UnknownRoute
+        | E::UnknownRuntime
         | E::UnknownApp
         | E::UnknownFunction
         | E::UnknownAgentType

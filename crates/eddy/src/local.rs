@@ -1,7 +1,11 @@
 //! A node inside this process: how `eddy up` and `eddy test` set one up, and what they deploy on it.
 
+use crate::exit::Failed;
+use crate::output::Output;
+use crate::python::{self, Runtime};
 use eddy_bundle::{Bundle, BundledCode};
-use eddy_node::{Code, Deployment, Module, NodeConfig};
+use eddy_node::{Code, Deployment, Module, NodeConfig, PythonModule};
+use eddy_types::EddyError;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -23,20 +27,39 @@ pub(crate) fn config(data: &Path) -> NodeConfig {
     }
 }
 
-/// A bundle as a node takes it.
-pub(crate) fn deployment(bundle: Bundle) -> Deployment {
+/// A bundle as a node takes it. A Python app brings its runtime, which is made when it is missing.
+pub(crate) fn deployment(bundle: Bundle, output: &Output) -> Result<Deployment, Failed> {
+    let runtime = python::runtime_for(&bundle, output)?;
     let components = bundle.components.into_iter();
-    let components = components.map(|component| (component.name, code(component.code)));
-    Deployment {
-        components: components.collect(),
+    let components = components.map(|component| {
+        let code = code(component.code, runtime.as_ref())?;
+        Ok((component.name, code))
+    });
+    Ok(Deployment {
+        components: components.collect::<Result<_, EddyError>>()?,
         manifest: bundle.manifest,
-    }
+    })
 }
 
 /// The code of a component as a node takes it.
-pub(crate) fn code(code: BundledCode) -> Code {
-    match code {
+pub(crate) fn code(code: BundledCode, runtime: Option<&Runtime>) -> Result<Code, EddyError> {
+    Ok(match code {
         BundledCode::Wasm(bytes) => Code::Wasm(bytes.into()),
+        BundledCode::Python { modules } => {
+            let runtime = python::needed(runtime)?;
+            let modules = modules.into_iter().map(|module| PythonModule {
+                name: module.name,
+                path: module.path,
+                source: module.source,
+            });
+            Code::Python {
+                modules: modules.collect(),
+                runtime: eddy_node::Runtime {
+                    digest: runtime.digest,
+                    bytes: Some(runtime.bytes()?),
+                },
+            }
+        }
         BundledCode::Js { modules } => {
             let modules = modules.into_iter().map(|module| Module {
                 name: module.name,
@@ -45,5 +68,5 @@ pub(crate) fn code(code: BundledCode) -> Code {
             });
             Code::Js(modules.collect())
         }
-    }
+    })
 }

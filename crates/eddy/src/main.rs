@@ -12,6 +12,7 @@ mod local;
 mod memory;
 mod output;
 mod progress;
+mod python;
 mod remote;
 
 use args::{AgentCommand, Cli, Command};

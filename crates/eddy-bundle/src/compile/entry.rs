@@ -9,15 +9,18 @@ use std::fs;
 use std::path::Path;
 
 /// Source files that may be given by themselves.
-const SOURCES: [&str; 6] = ["ts", "tsx", "mts", "js", "mjs", "jsx"];
+const SOURCES: [&str; 7] = ["ts", "tsx", "mts", "js", "mjs", "jsx", "py"];
 /// Where the code of a folder is when its manifest names no component.
-const ENTRIES: [&str; 7] = [
+const ENTRIES: [&str; 10] = [
     "index.ts",
     "index.js",
     "main.ts",
     "main.js",
     "src/index.ts",
     "src/index.js",
+    "main.py",
+    "app.py",
+    "index.py",
     "Cargo.toml",
 ];
 const MANIFEST: &str = "eddy.toml";
@@ -57,7 +60,7 @@ fn single(path: &Path) -> Result<Plan, BundleError> {
         let shown = path.display();
         return Err(
             Problem::new(format!("{shown} is not something that can be deployed"))
-                .hint("Give a .ts or .js file, a .wasm component, or a folder with eddy.toml.")
+                .hint("Give a .ts, .js or .py file, a .wasm component, or a folder with eddy.toml.")
                 .fail(ErrorCode::InvalidArgument),
         );
     };

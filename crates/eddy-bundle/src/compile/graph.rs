@@ -63,10 +63,10 @@ fn check_entry(entry: &SourceFile) -> Result<(), BundleError> {
         return Ok(());
     }
     Err(Problem::new(format!(
-        "{} is neither TypeScript, JavaScript nor WebAssembly",
+        "{} is neither TypeScript, JavaScript, Python nor WebAssembly",
         entry.name
     ))
-    .hint("The code of a component is a .ts, .tsx, .mts, .js, .mjs, .jsx or .wasm file.")
+    .hint("The code of a component is a .ts, .tsx, .mts, .js, .mjs, .jsx, .py or .wasm file.")
     .fail(ErrorCode::InvalidSource))
 }
 

@@ -3,6 +3,7 @@
 mod manifest;
 mod modules;
 mod paths;
+mod python;
 mod transform;
 
 use eddy_bundle::{Bundle, BundleError, BundledCode, JsModule, bundle};

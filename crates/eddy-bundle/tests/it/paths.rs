@@ -65,7 +65,7 @@ fn components_come_in_the_order_of_the_manifest() {
 
 #[test]
 fn paths_that_mean_nothing_are_refused() {
-    assert!(error(&[("a.py", "")]).contains("is not something that can be deployed"));
+    assert!(error(&[("a.rb", "")]).contains("is not something that can be deployed"));
     let missing = bundle(std::path::Path::new("no/such/file.ts")).expect_err("it is not there");
     assert_eq!(missing.code, ErrorCode::InvalidArgument);
     let empty = project(&[]);

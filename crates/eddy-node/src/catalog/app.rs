@@ -10,7 +10,7 @@ use eddy_types::{
     AgentId, AgentSpec, AppSpec, EddyError, Env, ErrorCode, FunctionSpec, HashMap, Key, Manifest,
     MethodName, Name, TenantId,
 };
-use eddy_wasm::{Code, InstanceLimits, JsProgram};
+use eddy_wasm::{Code, InstanceLimits, Program};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ const RETRY_UNAVAILABLE: Duration = Duration::from_secs(5);
 /// Code that is ready to run.
 pub(crate) struct Loaded {
     pub(crate) code: Code,
-    pub(crate) program: Option<JsProgram>,
+    pub(crate) program: Option<Program>,
     pub(crate) maps: SourceMaps,
 }
 

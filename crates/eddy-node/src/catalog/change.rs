@@ -3,8 +3,9 @@
 use super::app::App;
 use super::files::Stored;
 use super::load::{Prepared, resolve_env};
+use super::python::{Named, unknown_runtime};
 use super::{Catalog, Owner, unknown_app};
-use eddy_types::{AppSpec, Digest, EddyError, ErrorCode, Manifest, Name, TenantId};
+use eddy_types::{AppSpec, ComponentKind, Digest, EddyError, ErrorCode, Manifest, Name, TenantId};
 use eddy_wasm::Engine;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,6 +38,9 @@ impl Catalog {
         // Also of an app that has not changed: files that are as they should be are not written.
         for part in &prepared {
             self.files.write_blob(part.component.digest, &part.bytes)?;
+            if let Some(runtime) = &part.runtime {
+                self.keep_runtime(runtime)?;
+            }
         }
         let stored = Stored { spec, manifest };
         self.files.write_app(tenant, &stored)?;
@@ -54,6 +58,15 @@ impl Catalog {
         );
         self.switch(tenant, app);
         Ok(spec)
+    }
+
+    /// Stores a runtime. One that was there when the deploy began may be gone with the last app that had it.
+    fn keep_runtime(&self, runtime: &Named) -> Result<(), EddyError> {
+        match &runtime.bytes {
+            _ if self.files.has_blob(runtime.digest) => Ok(()),
+            Some(bytes) => self.files.write_blob(runtime.digest, bytes),
+            None => Err(unknown_runtime(runtime.digest)),
+        }
     }
 
     /// Takes an app away, with or without code. Blocks.
@@ -104,7 +117,11 @@ impl Catalog {
         let specs = specs.chain(stored.iter().map(|(_, stored)| &stored.spec));
         Ok(specs
             .flat_map(|spec| &spec.components)
-            .map(|component| component.digest)
+            .flat_map(|component| match component.kind {
+                ComponentKind::Python { runtime } => [Some(component.digest), Some(runtime)],
+                ComponentKind::Wasm | ComponentKind::Js => [Some(component.digest), None],
+            })
+            .flatten()
             .collect())
     }
 

@@ -91,6 +91,10 @@ impl Files {
         found.map_or(0, |found| found.len())
     }
 
+    pub(super) fn has_blob(&self, digest: Digest) -> bool {
+        self.blob_path(digest).is_file()
+    }
+
     fn blob_path(&self, digest: Digest) -> PathBuf {
         self.dir.join("components").join(digest.to_string())
     }

@@ -3,6 +3,7 @@
 use super::Owner;
 use super::app::{App, Loaded};
 use super::files::{Files, Stored};
+use super::python::{self, Named};
 use crate::facade::{Code as Source, Module};
 use crate::inner::Inner;
 use crate::turns::guarded;
@@ -14,6 +15,8 @@ use eddy_types::{
     TenantId,
 };
 use eddy_wasm::{CancelReason, CancelToken, Code, Engine, Fault, JsModule};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
@@ -23,6 +26,8 @@ use std::time::Duration;
 pub(crate) struct Prepared {
     pub(super) component: Component,
     pub(super) bytes: Vec<u8>,
+    /// What runs it, when that came with the deploy.
+    pub(super) runtime: Option<Named>,
     pub(super) loaded: Arc<Loaded>,
     pub(super) definition: eddy_types::Definition,
 }
@@ -48,7 +53,7 @@ async fn prepare_one(
 ) -> Result<Prepared, EddyError> {
     let engine = &inner.engine;
     // Compiling to machine code runs no guest and takes what it takes: the deadline is not for it.
-    let (bytes, kind, code) = match source {
+    let (bytes, kind, code, runtime) = match source {
         Source::Wasm(bytes) => {
             // How long it takes must not tell that another tenant has it.
             let known =
@@ -57,13 +62,19 @@ async fn prepare_one(
                 true => compile(engine, bytes.to_vec()).await?,
                 false => compile_anew(engine, bytes.clone()).await?,
             };
-            (bytes.to_vec(), ComponentKind::Wasm, code)
+            (bytes.to_vec(), ComponentKind::Wasm, code, None)
         }
         Source::Js(modules) => {
-            let bytes = serde_json::to_vec(modules).map_err(|error| {
-                EddyError::internal(format!("a bundle does not encode: {error}"))
-            })?;
-            (bytes, ComponentKind::Js, runtime(engine).await?)
+            let code = js_runtime(engine).await?;
+            (encoded(modules)?, ComponentKind::Js, code, None)
+        }
+        Source::Python { modules, runtime } => {
+            let files = &inner.catalog.files;
+            let (code, named) = python::deployed_runtime(files, engine, runtime).await?;
+            let kind = ComponentKind::Python {
+                runtime: named.digest,
+            };
+            (encoded(modules)?, kind, code, Some(named))
         }
     };
     let cancel = CancelToken::new();
@@ -71,6 +82,7 @@ async fn prepare_one(
         let loaded = match source {
             Source::Wasm(_) => Loaded::native(code),
             Source::Js(modules) => load_js(engine, code, modules, &cancel).await?,
+            Source::Python { modules, .. } => python::load(code, modules, &cancel).await?,
         };
         let described = loaded.code.describe(loaded.program.as_ref(), &cancel).await;
         let definition = described.map_err(|error| loaded.remap(error))?;
@@ -81,6 +93,7 @@ async fn prepare_one(
     Ok(Prepared {
         component: Component { name, digest, kind },
         bytes,
+        runtime,
         loaded: Arc::new(loaded),
         definition: plain_definition(definition),
     })
@@ -148,8 +161,13 @@ pub(super) async fn load_app(
             }),
             ComponentKind::Js => {
                 let modules = parse_modules(&files.read_blob(component.digest)?)?;
-                let code = runtime(engine).await?;
+                let code = js_runtime(engine).await?;
                 load_js(engine, code, &modules, &CancelToken::new()).await?
+            }
+            ComponentKind::Python { runtime } => {
+                let modules: Vec<_> = parse_modules(&files.read_blob(component.digest)?)?;
+                let code = python::stored_runtime(files, engine, runtime).await?;
+                python::load(code, &modules, &CancelToken::new()).await?
             }
         };
         components.push(Arc::new(loaded));
@@ -178,7 +196,7 @@ impl Loaded {
     }
 }
 
-async fn compile(engine: &Engine, bytes: Vec<u8>) -> Result<Code, EddyError> {
+pub(super) async fn compile(engine: &Engine, bytes: Vec<u8>) -> Result<Code, EddyError> {
     let engine = engine.clone();
     tasks::blocking(move || engine.compile(&bytes)).await?
 }
@@ -188,7 +206,7 @@ async fn compile_anew(engine: &Engine, bytes: Bytes) -> Result<Code, EddyError> 
     tasks::blocking(move || engine.compile_anew(&bytes)).await?
 }
 
-async fn runtime(engine: &Engine) -> Result<Code, EddyError> {
+async fn js_runtime(engine: &Engine) -> Result<Code, EddyError> {
     let engine = engine.clone();
     tasks::blocking(move || engine.js_code()).await?
 }
@@ -244,7 +262,12 @@ fn check_names(modules: &[Module]) -> Result<(), EddyError> {
     Ok(())
 }
 
-fn parse_modules(bytes: &[u8]) -> Result<Vec<Module>, EddyError> {
+fn encoded<M: Serialize>(modules: &[M]) -> Result<Vec<u8>, EddyError> {
+    serde_json::to_vec(modules)
+        .map_err(|error| EddyError::internal(format!("a bundle does not encode: {error}")))
+}
+
+fn parse_modules<M: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<M>, EddyError> {
     serde_json::from_slice(bytes).map_err(|error| {
         EddyError::new(
             ErrorCode::StoreFailed,

@@ -8,6 +8,7 @@ mod app;
 mod change;
 mod files;
 mod load;
+mod python;
 
 pub(crate) use app::{App, Loaded};
 pub(crate) use load::prepare;

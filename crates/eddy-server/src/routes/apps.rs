@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use eddy_api::{App, AppList, DeployComponent, DeployRequest, Problem};
-use eddy_node::{Code, Deployment, Module};
+use eddy_node::{Code, Deployment, Module, PythonModule, Runtime};
 use eddy_types::limits::MAX_DEPLOY_BYTES;
 use eddy_types::{AppSpec, EddyError, ErrorCode, Manifest, Name, TenantId};
 
@@ -166,6 +166,31 @@ fn component(component: DeployComponent) -> Result<(Name, Code), EddyError> {
                 source_map: module.source_map,
             });
             (Name::new(&name)?, Code::Js(modules.collect()))
+        }
+        DeployComponent::Python {
+            name,
+            modules,
+            runtime,
+            wasm,
+        } => {
+            let modules = modules.into_iter().map(|module| PythonModule {
+                name: module.name,
+                path: module.path,
+                source: module.source,
+            });
+            let digest = runtime.parse().map_err(|why| {
+                EddyError::new(
+                    ErrorCode::InvalidArgument,
+                    format!("runtime {runtime:?}: {why}"),
+                )
+                .hint("Name the runtime by the SHA-256 of its bytes.")
+            })?;
+            let runtime = Runtime {
+                digest,
+                bytes: wasm.map(|wasm| wasm.0),
+            };
+            let modules = modules.collect();
+            (Name::new(&name)?, Code::Python { modules, runtime })
         }
     })
 }

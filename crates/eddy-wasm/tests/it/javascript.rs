@@ -2,7 +2,7 @@
 
 use crate::support::{TestHost, engine, function, ok, ok_with, turn};
 use eddy_types::{EddyError, ErrorCode};
-use eddy_wasm::{CancelReason, CancelToken, Fault, Instance, InstanceLimits, JsModule, JsProgram};
+use eddy_wasm::{CancelReason, CancelToken, Fault, Instance, InstanceLimits, JsModule, Program};
 use std::sync::Arc;
 use tokio::sync::Barrier;
 
@@ -22,11 +22,11 @@ export const spin = fn(() => { for (;;) {} });
 export const both = fn((ctx) => Promise.all([ctx.call("t", "a", "m", 1), ctx.call("t", "b", "m", 2)]));
 "#;
 
-async fn compile(source: &str) -> Result<JsProgram, EddyError> {
+async fn compile(source: &str) -> Result<Program, EddyError> {
     compile_as("src/counter.ts", source).await
 }
 
-async fn compile_as(name: &str, source: &str) -> Result<JsProgram, EddyError> {
+async fn compile_as(name: &str, source: &str) -> Result<Program, EddyError> {
     let module = JsModule {
         name: name.to_owned(),
         source: source.to_owned(),
@@ -34,7 +34,7 @@ async fn compile_as(name: &str, source: &str) -> Result<JsProgram, EddyError> {
     engine().compile_js(&[module], &CancelToken::new()).await
 }
 
-async fn instance(program: &JsProgram) -> Instance {
+async fn instance(program: &Program) -> Instance {
     let code = engine().js_code().expect("the runtime compiles");
     let limits = InstanceLimits::default();
     code.instantiate(&limits, Some(program), &CancelToken::new())
@@ -45,7 +45,7 @@ async fn instance(program: &JsProgram) -> Instance {
 #[tokio::test]
 async fn a_program_describes_itself_and_runs() {
     let program = compile(SOURCE).await.expect("it compiles");
-    let program = JsProgram::from_bytes(program.bytes().clone());
+    let program = Program::from_bytes(program.bytes().clone());
     let code = engine().js_code().expect("the runtime compiles");
     let definition = code
         .describe(Some(&program), &CancelToken::new())

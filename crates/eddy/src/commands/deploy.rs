@@ -5,19 +5,28 @@ use crate::commands::apps::rows;
 use crate::exit::Failed;
 use crate::output::{Output, table};
 use crate::progress;
+use crate::python::{self, Runtime};
 use crate::remote::Remote;
-use eddy_api::{App, Base64, DeployComponent, DeployRequest, Module};
+use bytes::Bytes;
+use eddy_api::{App, Base64, DeployComponent, DeployRequest, Module, PythonModule};
 use eddy_bundle::{Bundle, BundledCode, BundledComponent};
-use eddy_types::EddyError;
+use eddy_types::{EddyError, ErrorCode};
 use std::path::Path;
 
 pub(crate) async fn run(remote: &Remote, args: &DeployArgs, output: &Output) -> Result<(), Failed> {
     let client = remote.http()?;
     let bundle = bundle(&args.path, output)?;
-    let request = request(bundle)?;
+    let runtime = python::runtime_for(&bundle, output)?;
+    let mut request = request(bundle, runtime.as_ref())?;
     let app = {
         let _progress = progress::start(output, &format!("Compiling on {}", client.url()));
-        client.deploy(&request).await?
+        match (client.deploy(&request).await, &runtime) {
+            (Err(error), Some(runtime)) if error.code == ErrorCode::UnknownRuntime => {
+                attach(&mut request, &runtime.bytes()?);
+                client.deploy(&request).await?
+            }
+            (answer, _) => answer?,
+        }
     };
     output.data(&app, || listing(&app))?;
     output.say(format_args!(
@@ -43,22 +52,51 @@ pub(crate) fn listing(app: &App) -> String {
     table(&["app", "version", "kind", "name", "methods"], rows(app))
 }
 
-fn request(bundle: Bundle) -> Result<DeployRequest, EddyError> {
+/// Sends a runtime along that the node does not have. It is large, so that is tried without first.
+fn attach(request: &mut DeployRequest, runtime: &Bytes) {
+    for component in &mut request.components {
+        if let DeployComponent::Python { wasm, .. } = component {
+            *wasm = Some(Base64(runtime.clone()));
+        }
+    }
+}
+
+fn request(bundle: Bundle, runtime: Option<&Runtime>) -> Result<DeployRequest, EddyError> {
     let manifest = serde_json::to_value(&bundle.manifest)
         .map_err(|error| EddyError::internal(format!("a manifest does not encode: {error}")))?;
     Ok(DeployRequest {
         manifest,
-        components: bundle.components.into_iter().map(component).collect(),
+        components: bundle
+            .components
+            .into_iter()
+            .map(|part| component(part, runtime))
+            .collect::<Result<_, _>>()?,
     })
 }
 
-fn component(component: BundledComponent) -> DeployComponent {
+fn component(
+    component: BundledComponent,
+    runtime: Option<&Runtime>,
+) -> Result<DeployComponent, EddyError> {
     let name = component.name.to_string();
-    match component.code {
+    Ok(match component.code {
         BundledCode::Wasm(bytes) => DeployComponent::Wasm {
             name,
             wasm: Base64(bytes.into()),
         },
+        BundledCode::Python { modules } => {
+            let modules = modules.into_iter().map(|module| PythonModule {
+                name: module.name,
+                path: module.path,
+                source: module.source,
+            });
+            DeployComponent::Python {
+                name,
+                modules: modules.collect(),
+                runtime: python::needed(runtime)?.digest.to_string(),
+                wasm: None,
+            }
+        }
         BundledCode::Js { modules } => {
             let modules = modules.into_iter().map(|module| Module {
                 name: module.name,
@@ -70,5 +108,5 @@ fn component(component: BundledComponent) -> DeployComponent {
                 modules: modules.collect(),
             }
         }
-    }
+    })
 }

@@ -8,7 +8,7 @@ use crate::local;
 use crate::output::Output;
 use bytes::Bytes;
 use eddy_api::{LogLine, Problem, rfc3339};
-use eddy_bundle::{Bundle, LIST_TESTS, RUN_TEST, TestFile};
+use eddy_bundle::{LIST_TESTS, RUN_TEST, TestFile};
 use eddy_node::{CallOptions, Deployment, Node, NodeConfig, PageRequest, Reply, Session};
 use eddy_types::manifest::{EnvValue, Timeout};
 use eddy_types::{
@@ -47,7 +47,7 @@ struct Outcome {
 }
 
 pub(crate) async fn run(args: &TestArgs, output: &Output) -> Result<(), Failed> {
-    let bundle = deploy::bundle(&args.path, output)?;
+    let app = local::deployment(deploy::bundle(&args.path, output)?, output)?;
     let files = eddy_bundle::test_files(&args.path)?;
     if files.is_empty() {
         return Err(no_tests(args).into());
@@ -62,7 +62,7 @@ pub(crate) async fn run(args: &TestArgs, output: &Output) -> Result<(), Failed> 
         ..local::config(data.path())
     })
     .await?;
-    let runner = Runner::new(node, bundle)?;
+    let runner = Runner::new(node, app)?;
     let ran = runner.files(files, &args.filter, output).await;
     let closed = runner.node.shutdown(Duration::ZERO).await;
     let report = ran?;
@@ -96,14 +96,14 @@ fn some_failed(failed: usize, all: usize) -> EddyError {
 struct Runner {
     node: Arc<Node>,
     session: Session,
-    bundle: Bundle,
+    app: Deployment,
     /// What the app lists, its tenants may reach and know.
     grants: TenantSpec,
 }
 
 impl Runner {
-    fn new(node: Arc<Node>, bundle: Bundle) -> Result<Self, EddyError> {
-        let manifest = &bundle.manifest;
+    fn new(node: Arc<Node>, app: Deployment) -> Result<Self, EddyError> {
+        let manifest = &app.manifest;
         let secrets = manifest.env.values().filter_map(|value| match value {
             EnvValue::Secret { secret } => serde_json::from_value(secret.clone().into()).ok(),
             EnvValue::Text(_) => None,
@@ -116,7 +116,7 @@ impl Runner {
         Ok(Self {
             session: node.session(None, None)?,
             node,
-            bundle,
+            app,
             grants,
         })
     }
@@ -183,11 +183,10 @@ impl Runner {
         self.node
             .set_tenant(&self.session, &tenant, |_| grants)
             .await?;
-        let app = local::deployment(self.bundle.clone());
-        self.node.deploy(&tenant, app).await?;
+        self.node.deploy(&tenant, self.app.clone()).await?;
         let tests = Deployment {
             manifest: manifest_of_tests()?,
-            components: vec![(Name::new("tests")?, local::code(file.code.clone()))],
+            components: vec![(Name::new("tests")?, local::code(file.code.clone(), None)?)],
         };
         self.node.deploy(&tenant, tests).await?;
         Ok(tenant)
@@ -195,7 +194,7 @@ impl Runner {
 
     /// Deletes the agents of a test that is over: their timers would go on with the next one's clock.
     async fn forget(&self, tenant: &TenantId) -> Result<(), EddyError> {
-        let app = self.node.app(tenant, &self.bundle.manifest.name)?;
+        let app = self.node.app(tenant, &self.app.manifest.name)?;
         for agent_type in app.agents.keys() {
             let mut page = PageRequest::default();
             loop {

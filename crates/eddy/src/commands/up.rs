@@ -11,8 +11,7 @@ use crate::output::Output;
 use crate::progress;
 use anstream::{AutoStream, ColorChoice};
 use eddy_api::{App, Problem};
-use eddy_bundle::Bundle;
-use eddy_node::{Node, NodeConfig, OfflineAccess};
+use eddy_node::{Deployment, Node, NodeConfig, OfflineAccess};
 use eddy_server::{Protection, Server, check_listen};
 use eddy_types::manifest::Example;
 use eddy_types::{AppSpec, EddyError, ErrorCode, TenantId};
@@ -50,10 +49,10 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     let tokens = OfflineAccess::demands_tokens(&args.data)?;
     check_listen(args.listen, Protection { tokens, encrypted })?;
     let mut signals = Signals::new()?;
-    let bundles = args
+    let deployments = args
         .app
         .iter()
-        .map(|path| deploy::bundle(path, output))
+        .map(|path| local::deployment(deploy::bundle(path, output)?, output))
         .collect::<Result<Vec<_>, _>>()?;
     let node = Node::start(config(&args)).await?;
     let server = bind(args.listen, &node, encrypted).await?;
@@ -64,7 +63,7 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     let mut serving = None;
     let ended = tokio::select! {
         failed = async {
-            let examples = deploy(&node, bundles, output).await?;
+            let examples = deploy(&node, deployments, output).await?;
             let url = format!("{scheme}://{}", server.local_addr()?);
             // Whoever is answered finds all apps: until now connections waited in the backlog.
             serving = Some(Serving::start(server));
@@ -147,14 +146,16 @@ async fn bind(address: SocketAddr, node: &Arc<Node>, encrypted: bool) -> Result<
 }
 
 /// Deploys; gives the examples that each app brings, by its name.
-async fn deploy(node: &Node, bundles: Vec<Bundle>, output: &Output) -> Result<Examples, Failed> {
+async fn deploy(
+    node: &Node,
+    deployments: Vec<Deployment>,
+    output: &Output,
+) -> Result<Examples, Failed> {
     let mut all = Examples::new();
-    for bundle in bundles {
-        let _progress = progress::start(output, &format!("Compiling {}", bundle.manifest.name));
-        let examples = bundle.manifest.examples.clone();
-        let app = node
-            .deploy(&TenantId::default_tenant(), local::deployment(bundle))
-            .await?;
+    for deployment in deployments {
+        let _progress = progress::start(output, &format!("Compiling {}", deployment.manifest.name));
+        let examples = deployment.manifest.examples.clone();
+        let app = node.deploy(&TenantId::default_tenant(), deployment).await?;
         all.insert(app.name.to_string(), examples);
     }
     Ok(all)

@@ -17,6 +17,8 @@ mod mistakes;
 mod node;
 mod printing;
 mod printing_access;
+mod python;
+mod python_tools;
 mod rust_projects;
 mod script;
 mod secrets;

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 pub(crate) enum Language {
     TypeScript,
     Rust,
+    Python,
 }
 
 impl Language {
@@ -23,6 +24,7 @@ impl Language {
         let name = match self {
             Self::TypeScript => "ts",
             Self::Rust => "rust",
+            Self::Python => "python",
         };
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../guests/behaviour")
@@ -34,6 +36,7 @@ impl Language {
         match self {
             Self::TypeScript => ("Error", "failing.ts:17"),
             Self::Rust => ("Error", "src/failing.rs:29"),
+            Self::Python => ("ValueError", "File \"failing.py\", line 15"),
         }
     }
 
@@ -41,6 +44,7 @@ impl Language {
     fn build(self, to: &Path) {
         match self {
             Self::TypeScript => copy_sources(&self.folder(), to, "ts"),
+            Self::Python => copy_sources(&self.folder(), to, "py"),
             Self::Rust => {
                 fs::copy(rust_component(&self.folder()), to.join("behaviour.wasm")).unwrap();
             }
@@ -50,7 +54,7 @@ impl Language {
     /// What the manifest says of the code.
     fn components(self) -> &'static str {
         match self {
-            Self::TypeScript => "",
+            Self::TypeScript | Self::Python => "",
             Self::Rust => "[components.main]\npath = \"behaviour.wasm\"\n",
         }
     }

@@ -17,6 +17,7 @@ macro_rules! in_every_language {
     ($($module:ident :: $topic:ident,)+) => {
         in_every_language!(@ typescript TypeScript $($module::$topic,)+);
         in_every_language!(@ rust Rust $($module::$topic,)+);
+        in_every_language!(@ python Python $($module::$topic,)+);
     };
     (@ $name:ident $language:ident $($module:ident :: $topic:ident,)+) => {
         mod $name {
