@@ -1,11 +1,13 @@
 //! What the outside of a node sees: requests, answers and listings. The HTTP server is written
 //! against these; nothing here knows HTTP.
 
+use crate::access::TenantPermit;
 use bytes::Bytes;
 use eddy_core::{DeadLetter, MessageId, Outcome};
 use eddy_types::{AgentId, Digest, EddyError, MethodName, Name, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a node is set up.
@@ -44,6 +46,8 @@ pub struct CallOptions {
     pub traceparent: Option<String>,
     /// A query on committed state, beside the live instance.
     pub snapshot: bool,
+    /// What lets the request in; held until what it began has ended, though its client may go away before.
+    pub permit: Option<Arc<TenantPermit>>,
 }
 
 impl NodeConfig {

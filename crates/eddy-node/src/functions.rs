@@ -1,6 +1,7 @@
 //! Functions: a fresh instance per invocation within the function's concurrency. A plain invocation
 //! runs here alone; keyed, asynchronous and sending ones go through the shard of their id.
 
+use crate::access::TenantPermit;
 use crate::catalog::{App, Loaded};
 use crate::clock;
 use crate::effects::{Caller, answer};
@@ -110,8 +111,16 @@ pub(crate) fn shard_of(inner: &Inner, function: &FunctionId, id: MessageId) -> S
 /// A plain invocation: nothing is remembered of it but its sends. Runs here and now, as turns do;
 /// what does not end at once goes on as a task of its own: a client that goes away does not stop it
 /// half-way.
-pub(crate) async fn invoke_plain(inner: &Arc<Inner>, start: FunctionStart) -> Outcome {
-    let mut work = Box::pin(plain(inner.clone(), start));
+pub(crate) async fn invoke_plain(
+    inner: &Arc<Inner>,
+    start: FunctionStart,
+    permit: Option<Arc<TenantPermit>>,
+) -> Outcome {
+    let plain = plain(inner.clone(), start);
+    let mut work = Box::pin(async move {
+        let _permit = permit;
+        plain.await
+    });
     if runs::may_begin()
         && let Poll::Ready(outcome) = runs::first_slice(work.as_mut())
     {
@@ -174,7 +183,7 @@ pub(crate) async fn invoke_nested(
         deadline: Some(deadline),
         chain,
     };
-    invoke_plain(inner, start).await
+    invoke_plain(inner, start, None).await
 }
 
 /// A keyed or asynchronous invocation: function, argument, key, and whether the answer comes when
@@ -312,7 +321,10 @@ async fn run_instance(
             let outcome = turns::checked(outcome).map_err(|error| loaded.remap(error));
             (Run::Returned(outcome, shared.take_effects().sends), memory)
         }
-        Err(fault) => (Run::Failed(turns::told(fault, loaded)), 0),
+        Err(fault) => {
+            turns::make_room_after(inner, app, &fault);
+            (Run::Failed(turns::told(fault, loaded)), 0)
+        }
     };
     let outcome = match &ran {
         Run::Returned(outcome, _) => outcome.clone(),

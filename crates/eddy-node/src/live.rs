@@ -234,6 +234,9 @@ impl Inner {
     /// Makes room for one more instance of a tenant, among its own: spares go, then idle agents,
     /// least recently used first, an eighth of the limit at once. Whether any went.
     pub(crate) fn make_room_of(&self, account: &Account) -> bool {
+        if !account.may_make_room() {
+            return false;
+        }
         let spares = self.drop_spares_of(&account.tenant);
         let wanted = account.memory.limit().unwrap_or_default() / 8;
         let own = |agent: &AgentId| *agent.tenant() == account.tenant;

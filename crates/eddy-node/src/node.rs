@@ -155,11 +155,13 @@ impl Node {
             manifest,
             components,
         } = deployment;
+        let account = inner.access.account(tenant);
+        let turn = account.deploy_turn().await?;
         let prepared = catalog::prepare(&inner, tenant, &components).await?;
         let busy = inner.busy(); // a stop waits for what is being stored
         refuse_when_stopping(&inner)?;
         let tenant = tenant.clone();
-        tasks::blocking(move || {
+        let spec = tasks::blocking(move || {
             let _busy = busy;
             let catalog = &inner.catalog;
             let owner = Owner {
@@ -171,7 +173,9 @@ impl Node {
             catalog.sweep(&inner.engine);
             Ok(spec)
         })
-        .await?
+        .await?;
+        drop(turn);
+        spec
     }
 
     /// Everything that is deployed.

@@ -1,5 +1,6 @@
 //! Requests from outside: calls of agents and invocations of functions.
 
+use crate::access::TenantPermit;
 use crate::clock;
 use crate::facade::{CallOptions, Reply as Answer};
 use crate::functions;
@@ -20,6 +21,7 @@ use eddy_types::{
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// A request that may go to its agent.
 struct Admitted {
@@ -29,6 +31,7 @@ struct Admitted {
     deadline: Option<Timestamp>,
     traceparent: Option<String>,
     under_way: Option<UnderWay>,
+    permit: Option<Arc<TenantPermit>>,
 }
 
 impl Node {
@@ -168,7 +171,17 @@ impl Node {
         let (id, deadline) = (request.id, request.deadline);
         let traceparent = request.traceparent.take();
         let _under_way = request.under_way.take();
-        let (reply, receiver) = Reply::outcome();
+        let (reply, receiver) = match request.permit.take() {
+            None => Reply::outcome(),
+            Some(permit) => {
+                let (sender, receiver) = oneshot::channel();
+                let then = move |outcome| {
+                    drop(permit);
+                    let _ = sender.send(outcome);
+                };
+                (Reply::Then(Box::new(then)), receiver)
+            }
+        };
         deliver(&self.inner, agent, operation, request, reply);
         // An answer that is there at once lets the caller's task go on for ever otherwise.
         tokio::task::coop::consume_budget().await;
@@ -228,7 +241,10 @@ impl Node {
                     deadline,
                     chain,
                 };
-                (id, functions::invoke_plain(inner, start).await)
+                (
+                    id,
+                    functions::invoke_plain(inner, start, options.permit).await,
+                )
             }
         };
         if let Some(traceparent) = options.traceparent {
@@ -290,6 +306,7 @@ fn admit(
         deadline,
         traceparent: options.traceparent,
         under_way: under_way.transpose()?,
+        permit: options.permit,
     })
 }
 

@@ -142,7 +142,8 @@ async fn advance(inner: &Arc<Inner>, by: Duration) -> Result<Timestamp, EddyErro
         clock::jump(next);
         inner.tick_all()?;
         // Looking for timers that come near is no news: a year has many such moments.
-        let quiet = EVENTS.load(Relaxed) == before && clock::next_sleep() != Some(next);
+        let asleep = clock::next_sleep().is_none_or(|at| at > next);
+        let quiet = EVENTS.load(Relaxed) == before && asleep;
         tracing::trace!(at = next.0, quiet, "the clock was put forward");
         if !quiet || next >= until {
             calm(inner, give_up).await?;
@@ -180,6 +181,7 @@ fn is_busy(inner: &Inner) -> bool {
     let now = clock::now();
     UNDER_WAY.load(Relaxed) > 0
         || inner.runners.waiting() > 0
+        || clock::next_sleep().is_some_and(|at| at <= now)
         || inner.shards.iter().any(|shard| {
             let state = shard.lock();
             state.core.uncommitted() > 0 || state.core.next_wake() <= now

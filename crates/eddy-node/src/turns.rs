@@ -198,7 +198,10 @@ impl Turn {
                 let kept = Some((instance, self.app.clone()));
                 (TurnEnd::Returned(outcome, effects), kept)
             }
-            Err(fault) => (TurnEnd::Failed(told(fault, &self.loaded)), None),
+            Err(fault) => {
+                make_room_after(inner, &self.app, &fault);
+                (TurnEnd::Failed(told(fault, &self.loaded)), None)
+            }
         };
         let run = self.watch.elapsed();
         inner.stats.turn(&end, run);
@@ -300,6 +303,13 @@ pub(crate) async fn instantiate(
         made = make().await;
     }
     made
+}
+
+/// A guest could not grow because its tenant's others have the memory: the next attempt is to find some.
+pub(crate) fn make_room_after(inner: &Inner, app: &App, fault: &Fault) {
+    if matches!(fault, Fault::SharedMemoryLimit { .. }) {
+        inner.make_room_of(&app.account);
+    }
 }
 
 fn no_room(made: &Result<Instance, Fault>) -> bool {

@@ -85,6 +85,8 @@ impl Handler for LinkHandler {
             timeout: request.timeout,
             traceparent: request.traceparent.filter(|text| is_traceparent(text)),
             snapshot: matches!(request.operation, Operation::Call { snapshot: true, .. }),
+            // What was let in holds its own.
+            permit: None,
         };
         let admitted = Admitted {
             responder,

@@ -303,7 +303,8 @@ impl Connections {
         if !node.demands_tokens() {
             origin::check(request.uri(), request.headers())?;
         }
-        let path = request.uri().path();
+        let path = request.uri().path().to_owned();
+        let path = path.as_str();
         if OPEN.contains(&path) {
             return Ok(Permits::default());
         }
@@ -311,8 +312,11 @@ impl Connections {
         let mut permits = Permits::default();
         if path.starts_with("/v1/") {
             no_strange_query(request.method(), request.uri())?;
+            let permit = Arc::new(session.admit()?);
+            // Work that goes on without its client takes it along.
+            request.extensions_mut().insert(permit.clone());
             permits = Permits {
-                _tenant: Some(session.admit()?),
+                _tenant: Some(permit),
                 _node: Some(self.in_flight.try_acquire().map_err(|_| link::full())?),
             };
         }
@@ -324,7 +328,7 @@ impl Connections {
 /// The room that a request takes while it is handled.
 #[derive(Default)]
 struct Permits<'a> {
-    _tenant: Option<TenantPermit>,
+    _tenant: Option<Arc<TenantPermit>>,
     _node: Option<SemaphorePermit<'a>>,
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn call_options(headers: &HeaderMap) -> Result<CallOptions, EddyError
             .map(snapshot)
             .transpose()?
             .unwrap_or(false),
+        permit: None,
     })
 }
 

@@ -7,10 +7,11 @@ use crate::state::AppState;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{Method, Uri};
-use eddy_node::{CallOptions, PageRequest};
+use eddy_node::{CallOptions, PageRequest, TenantPermit};
 use eddy_types::{EddyError, ErrorCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 use utoipa::IntoParams;
 
 /// The segments of the path, percent-decoded: `%2F` is part of a key.
@@ -143,8 +144,10 @@ impl FromRequest<AppState> for Call {
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
+        let options = options::call_options(&parts.headers)?;
+        let permit = parts.extensions.get::<Arc<TenantPermit>>().cloned();
         Ok(Self {
-            options: options::call_options(&parts.headers)?,
+            options: CallOptions { permit, ..options },
             respond_async: options::responds_async(&parts.headers),
             argument: body::argument(state, &parts.headers, body).await?,
         })

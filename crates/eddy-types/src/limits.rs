@@ -103,6 +103,8 @@ pub const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(60);
 pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Tokens of one tenant, and of the node itself.
 pub const MAX_TOKENS_PER_TENANT: usize = 1000;
+/// Deploys of one tenant that may wait for their turn.
+pub const MAX_WAITING_DEPLOYS: u32 = 8;
 /// Tenants of one node.
 pub const MAX_TENANTS: usize = 10_000;
 /// Longest name that a token is given, in bytes.

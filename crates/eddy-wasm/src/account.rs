@@ -9,6 +9,9 @@ const STACK: usize = 1 << 20;
 /// The least that an instance counts for, in bytes: about what a small Rust guest and its store take.
 const LEAST_CHARGE: usize = 64 << 10;
 
+/// The least that an instance counts for in an account with a limit, in bytes: slots of the engine are few, and
+/// one tenant is not to have most of them.
+pub(crate) const LEAST_SHARE: usize = 512 << 10;
 /// What an instance of a Python runtime writes to of the memory that it begins with, in bytes, and `STACK`.
 const TOUCHED: usize = (2 << 20) + STACK;
 /// The most that an instance does not count for because all instances of its code have it in common.
@@ -73,12 +76,11 @@ impl MemoryAccount {
     /// Takes `bytes` if they are there.
     pub(crate) fn take(&self, bytes: usize) -> bool {
         let limit = self.limit.load(Relaxed);
-        let before = self.used.fetch_add(bytes, Relaxed);
-        let fits = bytes == 0 || before.saturating_add(bytes) <= limit;
-        if !fits {
-            self.give(bytes);
-        }
-        fits
+        let more = |used: usize| {
+            let wanted = used.saturating_add(bytes);
+            (bytes == 0 || wanted <= limit).then_some(wanted)
+        };
+        self.used.fetch_update(Relaxed, Relaxed, more).is_ok()
     }
 
     pub(crate) fn give(&self, bytes: usize) {

@@ -1,6 +1,6 @@
 //! The memory limits of an instance, as wasmtime asks for them: its own, and the one that it shares.
 
-use crate::account::{MemoryAccount, charge_of, shared_of};
+use crate::account::{LEAST_SHARE, MemoryAccount, charge_of, shared_of};
 use crate::fault::Fault;
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
@@ -93,7 +93,8 @@ impl Limiter {
         let Some(account) = &self.account else {
             return Ok(());
         };
-        let wanted = charge_of(total, self.shared);
+        let least = account.limit().map_or(0, |_| LEAST_SHARE);
+        let wanted = charge_of(total, self.shared).max(least);
         if !account.take(wanted.saturating_sub(self.charged)) {
             return Err(Denied::Shared(account.limit().unwrap_or_default()));
         }

@@ -163,10 +163,8 @@ impl<R> ShardCore<R> {
         if !self.outbox.has_room_for(sends) {
             return Err(EddyError::new(
                 ErrorCode::Overloaded,
-                format!(
-                    "{} sends of this shard wait for delivery",
-                    self.outbox.len()
-                ),
+                // How many is not said: they are of all tenants.
+                "too many sends wait for delivery",
             )
             .hint("A target may be failing: see `eddy dead-letters` and the node's log.")
             .retry_after(Duration::from_secs(1)));

@@ -4,15 +4,21 @@
 use super::meter::Meter;
 use super::storage::Storage;
 use crate::clock;
+use eddy_types::limits::MAX_WAITING_DEPLOYS;
 use eddy_types::{EddyError, ErrorCode, TenantId, TenantSpec};
 use eddy_wasm::MemoryAccount;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// How long a client is told to wait when its tenant has too much under way.
 const RETRY_BUSY: Duration = Duration::from_millis(100);
+/// The same when too many of its deploys wait.
+const RETRY_DEPLOY: Duration = Duration::from_secs(5);
+/// How often idle instances of one tenant are looked for, in nanoseconds.
+const ROOM_EVERY: u64 = 20_000_000;
 
 /// A tenant as it is now.
 #[derive(Debug)]
@@ -22,6 +28,11 @@ pub(crate) struct Account {
     in_flight: AtomicU32,
     /// What its live instances count for.
     pub(crate) memory: Arc<MemoryAccount>,
+    /// When room was last made among its idle instances, in nanoseconds since `since`.
+    room_made: AtomicU64,
+    /// One deploy at a time, so that others find a place.
+    deploying: Semaphore,
+    waiting_deploys: AtomicU32,
     /// What its rows and its code take on disk.
     pub(crate) storage: Storage,
     meter: Mutex<Meter>,
@@ -35,6 +46,9 @@ impl Account {
         Arc::new(Self {
             tenant,
             memory,
+            room_made: AtomicU64::new(0),
+            deploying: Semaphore::new(1),
+            waiting_deploys: AtomicU32::new(0),
             storage: Storage::default(),
             spec: RwLock::new(Arc::new(spec)),
             in_flight: AtomicU32::new(0),
@@ -61,13 +75,45 @@ impl Account {
 
     pub(crate) fn set_spec(&self, spec: TenantSpec) {
         self.memory.set_limit(spec.limits.memory);
-        self.storage.look_again();
         *self.spec.write() = Arc::new(spec);
+        self.storage.look_again();
     }
 
     /// Requests under way.
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed)
+    }
+
+    /// Whether it is time to look for idle instances again: a look takes the locks of all shards.
+    pub(crate) fn may_make_room(&self) -> bool {
+        let now = self.nanos();
+        let last = self.room_made.load(Relaxed);
+        let due = last == 0 || now.saturating_sub(last) >= ROOM_EVERY;
+        due && self
+            .room_made
+            .compare_exchange(last, now.max(1), Relaxed, Relaxed)
+            .is_ok()
+    }
+
+    /// Waits for the tenant's turn to deploy.
+    ///
+    /// # Errors
+    /// `tenant-limit` when too many of its deploys wait already.
+    pub(crate) async fn deploy_turn(&self) -> Result<SemaphorePermit<'_>, EddyError> {
+        let waiting = Waiting::new(&self.waiting_deploys);
+        if waiting.before >= MAX_WAITING_DEPLOYS {
+            let detail = format!("{} deploys of the tenant wait already", waiting.before);
+            return Err(EddyError::new(ErrorCode::TenantLimit, detail)
+                .hint("Wait for the answer of one deploy before you send another.")
+                .retry_after(RETRY_DEPLOY));
+        }
+        let turn = self.deploying.acquire().await;
+        turn.map_err(|_| EddyError::internal("the places of deploys were closed"))
+    }
+
+    fn nanos(&self) -> u64 {
+        let since = clock::instant().duration_since(self.since).as_nanos();
+        u64::try_from(since).unwrap_or(u64::MAX)
     }
 
     /// Lets a request in.
@@ -84,9 +130,7 @@ impl Account {
                 .retry_after(RETRY_BUSY));
         }
         if let Some(rate) = limits.rate {
-            let now = clock::instant().duration_since(self.since).as_nanos();
-            let now = u64::try_from(now).unwrap_or(u64::MAX);
-            let taken = self.meter.lock().take(now, rate);
+            let taken = self.meter.lock().take(self.nanos(), rate);
             taken.map_err(|wait| {
                 let detail = format!("the tenant may make {rate} requests a second");
                 EddyError::new(ErrorCode::TenantLimit, detail)
@@ -95,6 +139,25 @@ impl Account {
             })?;
         }
         Ok(permit)
+    }
+}
+
+/// Counts a deploy that waits or is under way, until dropped.
+struct Waiting<'a> {
+    count: &'a AtomicU32,
+    before: u32,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicU32) -> Self {
+        let before = count.fetch_add(1, Relaxed);
+        Self { count, before }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Relaxed);
     }
 }
 

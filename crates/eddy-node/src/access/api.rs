@@ -53,6 +53,8 @@ impl Node {
         }
         let inner = self.inner.clone();
         refuse_when_stopping(&inner)?;
+        // It may have been revoked while the request came in.
+        inner.access.again(by, None)?;
         tasks::blocking(move || inner.access.create_token(new, true)).await?
     }
 
@@ -73,6 +75,7 @@ impl Node {
         by.may(Permission::Administer)?;
         let (inner, id, scope) = (self.inner.clone(), id.to_owned(), scope(by).cloned());
         refuse_when_stopping(&inner)?;
+        inner.access.again(by, None)?;
         tasks::blocking(move || inner.access.revoke_token(&id, scope.as_ref(), true)).await?
     }
 
@@ -113,6 +116,7 @@ impl Node {
         by.may(Permission::Operate)?;
         let (inner, tenant) = (self.inner.clone(), tenant.clone());
         refuse_when_stopping(&inner)?;
+        inner.access.again(by, None)?;
         let new = || TenantSpec {
             limits: DEFAULT_TENANT_LIMITS,
             ..TenantSpec::default()

@@ -116,7 +116,10 @@ impl Access {
             .iter()
             .position(|token| token.id == id && visible(token));
         let gone = next.tokens.remove(found.ok_or_else(|| unknown_token(id))?);
-        let operators = |token: &StoredToken| token.role == Role::Operator;
+        let now = clock::now();
+        let operators = |token: &StoredToken| {
+            token.role == Role::Operator && token.expires.is_none_or(|end| now < end)
+        };
         if guarded && gone.role == Role::Operator && !next.tokens.iter().any(operators) {
             let detail =
                 "it is the last operator's token: nobody could look after the node any more";
@@ -157,7 +160,7 @@ impl Access {
 }
 
 impl Known {
-    fn account_or_new(&mut self, tenant: &TenantId) -> Arc<Account> {
+    pub(super) fn account_or_new(&mut self, tenant: &TenantId) -> Arc<Account> {
         let new = || Account::new(tenant.clone(), TenantSpec::default());
         self.tenants
             .entry(tenant.clone())

@@ -172,7 +172,7 @@ impl Access {
         if let Some(found) = self.known.read().tenants.get(tenant) {
             return found.clone();
         }
-        Account::new(tenant.clone(), TenantSpec::default())
+        self.known.write().account_or_new(tenant)
     }
 
     pub(crate) fn tenants(&self) -> Vec<TenantInfo> {

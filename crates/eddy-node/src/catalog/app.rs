@@ -8,10 +8,11 @@ use crate::spares::Spares;
 use eddy_bundle::SourceMaps;
 use eddy_types::{
     AgentId, AgentSpec, AppSpec, EddyError, Env, ErrorCode, FunctionSpec, HashMap, Key, Manifest,
-    MethodName, Name, TenantId,
+    MethodName, Name, TenantId, TenantSpec,
 };
 use eddy_wasm::{Code, InstanceLimits, Program};
-use std::sync::{Arc, OnceLock};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -55,7 +56,7 @@ pub(crate) struct App {
     pub(crate) account: Arc<Account>,
     /// Where its `fetch` may go.
     pub(crate) reach: Reach,
-    client: OnceLock<reqwest::Client>,
+    client: Mutex<Option<(Arc<TenantSpec>, reqwest::Client)>>,
     /// Raised when another version has taken its place, or none.
     pub(crate) replaced: CancellationToken,
     /// Its instances made ahead.
@@ -87,7 +88,7 @@ impl App {
             loads,
             account,
             reach,
-            client: OnceLock::new(),
+            client: Mutex::new(None),
             replaced: CancellationToken::new(),
             spares: Spares::default(),
         }
@@ -132,13 +133,19 @@ impl App {
         found.ok_or_else(|| EddyError::internal("a function lost its admission"))
     }
 
-    /// The app's own client for outbound requests, made at first use.
-    pub(crate) fn client(&self) -> Result<&reqwest::Client, EddyError> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
+    /// The app's own client for outbound requests, made at first use, and again when the tenant grants
+    /// something else: open connections go where the one before could go.
+    pub(crate) fn client(&self) -> Result<reqwest::Client, EddyError> {
+        let spec = self.account.spec();
+        let mut kept = self.client.lock();
+        if let Some((of, client)) = &*kept
+            && Arc::ptr_eq(of, &spec)
+        {
+            return Ok(client.clone());
         }
         let client = crate::fetch::client(&self.reach)?;
-        Ok(self.client.get_or_init(|| client))
+        *kept = Some((spec, client.clone()));
+        Ok(client)
     }
 
     /// What an instance of it may use, with so many bytes of memory.

@@ -33,11 +33,16 @@ impl Catalog {
         let hosts = spec.capabilities.hosts.iter();
         owner.account.grant().check(hosts.map(String::as_str))?;
         let env = resolve_env(&manifest, owner)?;
-        let bytes = prepared.iter().map(|part| part.bytes.len() as u64);
-        owner.account.may_store_bytes(bytes.sum())?;
-        // Also of an app that has not changed: files that are as they should be are not written.
+        let known = |part: &&Prepared| self.has_code(tenant, part.component.digest);
+        let new = prepared.iter().filter(|part| !known(part));
+        owner
+            .account
+            .may_store_bytes(new.map(|part| part.bytes.len() as u64).sum())?;
+        // Also of an app that has not changed: files that are as they should be are not written. Unless
+        // they are new to the tenant: it would tell that another one has them.
         for part in &prepared {
-            self.files.write_blob(part.component.digest, &part.bytes)?;
+            let digest = part.component.digest;
+            self.files.write_blob(digest, &part.bytes, known(&part))?;
             if let Some(runtime) = &part.runtime {
                 self.keep_runtime(runtime)?;
             }
@@ -64,7 +69,7 @@ impl Catalog {
     fn keep_runtime(&self, runtime: &Named) -> Result<(), EddyError> {
         match &runtime.bytes {
             _ if self.files.has_blob(runtime.digest) => Ok(()),
-            Some(bytes) => self.files.write_blob(runtime.digest, bytes),
+            Some(bytes) => self.files.write_blob(runtime.digest, bytes, true),
             None => Err(unknown_runtime(runtime.digest)),
         }
     }

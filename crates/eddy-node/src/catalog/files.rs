@@ -65,8 +65,18 @@ impl Files {
             .join(format!("{name}.json"))
     }
 
-    pub(super) fn write_blob(&self, digest: Digest, bytes: &[u8]) -> Result<(), EddyError> {
-        write_if_different(&self.blob_path(digest), bytes)
+    /// Writes a component; one that is `known` only when its file is missing or damaged.
+    pub(super) fn write_blob(
+        &self,
+        digest: Digest,
+        bytes: &[u8],
+        known: bool,
+    ) -> Result<(), EddyError> {
+        let path = self.blob_path(digest);
+        match known {
+            true => write_if_different(&path, bytes),
+            false => write(&path, bytes),
+        }
     }
 
     pub(super) fn read_blob(&self, digest: Digest) -> Result<Vec<u8>, EddyError> {
@@ -132,6 +142,10 @@ fn write_if_different(path: &Path, bytes: &[u8]) -> Result<(), EddyError> {
     if fs::read(path).is_ok_and(|present| present == bytes) {
         return Ok(());
     }
+    write(path, bytes)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), EddyError> {
     write_atomically(path, bytes, 0o644).map_err(|error| failed(path, "cannot be written", &error))
 }
 

@@ -57,8 +57,14 @@ impl Grant {
     /// Whether a name may stand for `address`.
     pub(super) fn may_mean(&self, address: IpAddr) -> bool {
         match self {
+            Self::Everything => !is_near(address),
             Self::Public => is_public(address),
-            Self::Everything | Self::Listed(_) => !is_near(address),
+            // Who owns a listed name decides where it points: what is not public is listed itself.
+            Self::Listed(hosts) => {
+                let text = address.to_canonical().to_string();
+                let named = |host: &Host| host.as_str().split(':').next() == Some(text.as_str());
+                is_public(address) || hosts.iter().any(named)
+            }
         }
     }
 
@@ -216,6 +222,11 @@ mod tests {
         }
         assert!(!Grant::Public.may_mean("10.0.0.1".parse().expect("an address")));
         assert!(Grant::Everything.may_mean("10.0.0.1".parse().expect("an address")));
+        let listed = listed(&["db.example", "10.0.0.1:5432"]);
+        for (address, may) in [("10.0.0.1", true), ("10.0.0.2", false), ("9.9.9.9", true)] {
+            let address = address.parse().expect("an address");
+            assert_eq!(listed.may_mean(address), may, "{address}");
+        }
     }
 
     #[test]

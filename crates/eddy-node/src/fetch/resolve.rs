@@ -43,7 +43,17 @@ impl Resolve for Guarded {
         let looking = (self.lookup)(name.clone());
         let grant = self.account.grant();
         Box::pin(async move {
-            let found = looking.await?;
+            let found = match looking.await {
+                // That there is no such name is not told apart from a private one.
+                Err(_) if grant != Grant::Everything => {
+                    return Err(Refused {
+                        name,
+                        address: None,
+                    }
+                    .into());
+                }
+                found => found?,
+            };
             let addresses = permitted(&name, found, &grant)?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
@@ -64,7 +74,7 @@ fn permitted(
     match bad.first() {
         Some(at) if good.is_empty() => Err(Refused {
             name: name.to_owned(),
-            address: at.ip(),
+            address: (*grant == Grant::Everything).then(|| at.ip()),
         }),
         _ => Ok(good),
     }
@@ -82,26 +92,35 @@ pub(super) fn is_near(address: IpAddr) -> bool {
 #[derive(Debug)]
 pub(super) struct Refused {
     name: String,
-    address: IpAddr,
+    /// Not told to who may not know what names stand for in the node's own network.
+    address: Option<IpAddr>,
 }
 
 impl Refused {
     pub(super) fn error(&self) -> EddyError {
-        EddyError::new(ErrorCode::CapabilityDenied, self.to_string()).hint(format!(
-            "If that is meant and the tenant grants it, add \"{}\" to `hosts` under \
-             `[capabilities]` in eddy.toml and fetch from the address.",
-            self.address
-        ))
+        let hint = match self.address {
+            Some(address) => format!(
+                "If that is meant, add \"{address}\" to `hosts` under `[capabilities]` in eddy.toml and \
+                 fetch from the address."
+            ),
+            None => "Check the name; an operator lets a tenant reach an address of a private network by \
+                     listing it: `eddy tenant set NAME --hosts HOST,ADDRESS`."
+                .to_owned(),
+        };
+        EddyError::new(ErrorCode::CapabilityDenied, self.to_string()).hint(hint)
     }
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, address } = self;
-        write!(
-            f,
-            "{name} resolves to {address}, an address of this machine or of a network next to it"
-        )
+        match address {
+            Some(address) => write!(
+                f,
+                "{name} resolves to {address}, an address of this machine or its link"
+            ),
+            None => write!(f, "{name} resolves to no address that the tenant may reach"),
+        }
     }
 }
 

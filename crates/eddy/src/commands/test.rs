@@ -185,14 +185,14 @@ impl Runner {
             .await?;
         self.node.deploy(&tenant, self.app.clone()).await?;
         let tests = Deployment {
-            manifest: manifest_of_tests()?,
+            manifest: self.manifest_of_tests()?,
             components: vec![(Name::new("tests")?, local::code(file.code.clone(), None)?)],
         };
         self.node.deploy(&tenant, tests).await?;
         Ok(tenant)
     }
 
-    /// Deletes the agents of a test that is over: their timers would go on with the next one's clock.
+    /// Takes away what a test leaves: its timers and messages would go on with the next one's clock.
     async fn forget(&self, tenant: &TenantId) -> Result<(), EddyError> {
         let app = self.node.app(tenant, &self.app.manifest.name)?;
         for agent_type in app.agents.keys() {
@@ -209,7 +209,20 @@ impl Runner {
                 }
             }
         }
-        Ok(())
+        self.node
+            .delete_app(tenant, &self.app.manifest.name)
+            .await?;
+        self.node.delete_app(tenant, &Name::new(TESTS)?).await
+    }
+
+    /// Tests may reach and know what the app may. Without a limit of time: their deadline would pass when
+    /// the clock is put forward.
+    fn manifest_of_tests(&self) -> Result<Manifest, EddyError> {
+        let mut manifest = Manifest::named(Name::new(TESTS)?);
+        manifest.defaults.functions.timeout = Some(Timeout(TimeoutSpec::None));
+        manifest.capabilities = self.app.manifest.capabilities.clone();
+        manifest.env = self.app.manifest.env.clone();
+        Ok(manifest)
     }
 
     async fn invoke(
@@ -236,13 +249,6 @@ impl Runner {
             .hint("Look for something that it awaits and that never comes.")),
         }
     }
-}
-
-/// Without a limit of time: its deadline would pass when the clock is put forward.
-fn manifest_of_tests() -> Result<Manifest, EddyError> {
-    let mut manifest = Manifest::named(Name::new(TESTS)?);
-    manifest.defaults.functions.timeout = Some(Timeout(TimeoutSpec::None));
-    Ok(manifest)
 }
 
 impl Outcome {
