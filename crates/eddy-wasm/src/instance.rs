@@ -25,7 +25,7 @@ const MAX_HANDLES: usize = 10_000;
 /// The stack in linear memory that Rust's and other toolchains set aside, in bytes.
 const STACK: usize = 1 << 20;
 /// What an instance of a Python runtime writes to of the memory that it begins with, in bytes, and `STACK`.
-const TOUCHED: usize = (2 << 20) + STACK;
+const TOUCHED: usize = (5 << 19) + STACK;
 /// The least that an instance counts for, in bytes: about what a small Rust guest and its store take.
 const LEAST_CHARGE: usize = 64 << 10;
 
