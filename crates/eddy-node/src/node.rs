@@ -153,7 +153,7 @@ impl Node {
             manifest,
             components,
         } = deployment;
-        let prepared = catalog::prepare(&inner, &components).await?;
+        let prepared = catalog::prepare(&inner, tenant, &components).await?;
         let busy = inner.busy(); // a stop waits for what is being stored
         refuse_when_stopping(&inner)?;
         let tenant = tenant.clone();

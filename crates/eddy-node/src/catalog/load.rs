@@ -10,6 +10,7 @@ use crate::{clock, tasks};
 use eddy_bundle::SourceMaps;
 use eddy_types::{
     Component, ComponentKind, Digest, EddyError, Env, ErrorCode, Manifest, MethodSpec, Name,
+    TenantId,
 };
 use eddy_wasm::{CancelReason, CancelToken, Code, Engine, Fault, JsModule};
 use serde::Serialize;
@@ -32,17 +33,19 @@ pub(crate) struct Prepared {
 /// Compiles and describes the parts of an app. Nothing is stored or switched yet.
 pub(crate) async fn prepare(
     inner: &Arc<Inner>,
+    tenant: &TenantId,
     components: &[(Name, Source)],
 ) -> Result<Vec<Prepared>, EddyError> {
     let mut prepared = Vec::with_capacity(components.len());
     for (name, source) in components {
-        prepared.push(prepare_one(inner, name, source).await?);
+        prepared.push(prepare_one(inner, tenant, name, source).await?);
     }
     Ok(prepared)
 }
 
 async fn prepare_one(
     inner: &Arc<Inner>,
+    tenant: &TenantId,
     name: &Name,
     source: &Source,
 ) -> Result<Prepared, EddyError> {
@@ -58,8 +61,8 @@ async fn prepare_one(
             (encoded(modules)?, ComponentKind::Js, code, None)
         }
         Source::Python { modules, runtime } => {
-            let files = &inner.catalog.files;
-            let (code, named) = python::deployed_runtime(files, engine, runtime).await?;
+            let deployed = python::deployed_runtime(&inner.catalog, engine, tenant, runtime);
+            let (code, named) = deployed.await?;
             let kind = ComponentKind::Python {
                 runtime: named.digest,
             };
