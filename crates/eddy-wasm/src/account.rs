@@ -13,7 +13,7 @@ const LEAST_CHARGE: usize = 64 << 10;
 /// one tenant is not to have most of them.
 pub(crate) const LEAST_SHARE: usize = 512 << 10;
 /// What an instance of a Python runtime writes to of the memory that it begins with, in bytes, and `STACK`.
-const TOUCHED: usize = (2 << 20) + STACK;
+const TOUCHED: usize = (5 << 19) + STACK;
 /// The most that an instance does not count for because all instances of its code have it in common.
 const MOST_SHARED: usize = 64 << 20;
 

@@ -69,8 +69,8 @@ async fn prepare_one(
             (encoded(modules)?, ComponentKind::Js, code, None)
         }
         Source::Python { modules, runtime } => {
-            let files = &inner.catalog.files;
-            let (code, named) = python::deployed_runtime(files, engine, runtime).await?;
+            let deployed = python::deployed_runtime(&inner.catalog, engine, tenant, runtime);
+            let (code, named) = deployed.await?;
             let kind = ComponentKind::Python {
                 runtime: named.digest,
             };

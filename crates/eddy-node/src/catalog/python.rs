@@ -1,12 +1,13 @@
 //! Python apps: their runtime, which a deploy brings along unless the node has it, and their modules.
 
+use super::Catalog;
 use super::app::Loaded;
 use super::files::Files;
 use super::load::compile;
 use crate::facade::{PythonModule, Runtime};
 use bytes::Bytes;
 use eddy_bundle::SourceMaps;
-use eddy_types::{Digest, EddyError, ErrorCode};
+use eddy_types::{ComponentKind, Digest, EddyError, ErrorCode, TenantId};
 use eddy_wasm::{CancelToken, Code, Engine};
 use std::collections::BTreeSet;
 
@@ -16,10 +17,21 @@ pub(crate) struct Named {
     pub(super) bytes: Option<Bytes>,
 }
 
+impl Catalog {
+    /// Whether an app of this tenant has the runtime. What other tenants have is not told.
+    fn has_runtime(&self, tenant: &TenantId, digest: Digest) -> bool {
+        let wanted = ComponentKind::Python { runtime: digest };
+        let apps = self.apps(tenant);
+        let mut components = apps.iter().flat_map(|app| &app.spec.components);
+        components.any(|component| component.kind == wanted) && self.files.has_blob(digest)
+    }
+}
+
 /// The code of the runtime that a deploy names.
 pub(super) async fn deployed_runtime(
-    files: &Files,
+    catalog: &Catalog,
     engine: &Engine,
+    tenant: &TenantId,
     runtime: &Runtime,
 ) -> Result<(Code, Named), EddyError> {
     let digest = runtime.digest;
@@ -37,7 +49,9 @@ pub(super) async fn deployed_runtime(
             }
             compile(engine, bytes.to_vec()).await?
         }
-        None if files.has_blob(digest) => stored_runtime(files, engine, digest).await?,
+        None if catalog.has_runtime(tenant, digest) => {
+            stored_runtime(&catalog.files, engine, digest).await?
+        }
         None => return Err(unknown_runtime(digest)),
     };
     Ok((code, named))
