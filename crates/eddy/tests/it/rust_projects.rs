@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 const HELLO: &str = r#"
 use eddy_sdk::prelude::*;
+use std::time::Duration;
 
 #[function]
 pub async fn hello(_ctx: &FunctionContext, name: String) -> Result<String> {
@@ -28,7 +29,17 @@ pub async fn again(ctx: &FunctionContext, name: String) -> Result<String> {
     ctx.function::<hello>(name).await
 }
 
-eddy_sdk::export!(again, explode, hello);
+/// More sleeps than may be under way at once: what is dropped is cancelled, and gone from the count.
+#[function]
+pub async fn many(ctx: &FunctionContext) -> Result<u32> {
+    let (hour, nothing) = (Duration::from_secs(3600), Duration::ZERO);
+    for _ in 0..300 {
+        ctx.timeout(hour, ctx.sleep(nothing)).await??;
+    }
+    Ok(300)
+}
+
+eddy_sdk::export!(again, explode, hello, many);
 "#;
 
 /// A project with these files.
@@ -120,6 +131,7 @@ async fn a_rust_project_is_built_and_deployed() {
         node.invoke("again", "\"Bo\"").await.unwrap(),
         "\"Hello, Bo!\""
     );
+    assert_eq!(node.invoke("many", "null").await.unwrap(), "300");
     let wrong = node.invoke("hello", "{\"name\":1}").await.unwrap_err();
     assert_eq!(wrong.http_status(), 400);
     assert_eq!(wrong.guest.unwrap().name, "invalid-argument");
@@ -128,13 +140,13 @@ async fn a_rust_project_is_built_and_deployed() {
     let page = node.client.invocations(&Default::default()).await.unwrap();
     let logs = page.items.iter().flat_map(|invocation| &invocation.logs);
     let logs: Vec<_> = logs.map(|line| (&*line.level, &*line.message)).collect();
-    let panic = "panicked at src/lib.rs:11:5: there are 3 sides to it";
+    let panic = "panicked at src/lib.rs:12:5: there are 3 sides to it";
     assert_eq!(logs, [("error", panic)]);
 
     let ran = deploy(&["--json"], &project, &env);
     assert_eq!((ran.code, &*ran.stderr), (0, ""));
     let app: eddy_api::App = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!((app.version, app.functions.len()), (1, 3));
+    assert_eq!((app.version, app.functions.len()), (1, 4));
 
     let broken = HELLO.replace("Ok(format!", "Ok(forma!");
     fs::write(project.join("src/lib.rs"), broken).unwrap();
