@@ -104,7 +104,7 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
 
 /// The prebuilt WebAssembly components: the JavaScript runtime and the guests of tests and benchmarks.
 pub(crate) fn guests() -> Result<()> {
-    for guest in ["js-runtime", "bench-guest", "files-guest"] {
+    for guest in ["js-runtime", "bench-guest", "files-guest", "hostile-guest"] {
         run("bash", &[&format!("guests/{guest}/build.sh")])?;
     }
     Ok(())

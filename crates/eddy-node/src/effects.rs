@@ -37,6 +37,8 @@ pub(crate) struct Caller {
     retriable: bool,
     deadline: Option<Timestamp>,
     ordinal: AtomicU32,
+    /// What its fetches hold.
+    fetched: fetch::Room,
 }
 
 impl Caller {
@@ -59,6 +61,7 @@ impl Caller {
             retriable: start.retriable,
             deadline,
             ordinal: AtomicU32::new(0),
+            fetched: fetch::Room::default(),
         }
     }
 
@@ -81,6 +84,7 @@ impl Caller {
             retriable,
             deadline,
             ordinal: AtomicU32::new(0),
+            fetched: fetch::Room::default(),
         }
     }
 
@@ -327,7 +331,7 @@ pub(crate) fn fetch(
         )
         .hint("Use GET or HEAD, or make it an ordinary method."));
     }
-    let request = fetch::check(&caller.app, request)?;
+    let request = fetch::check(&caller.app, &caller.fetched, request)?;
     let gate = begin_effect(caller)?;
     let deadline = caller.nested_deadline();
     let (app, retriable) = (caller.app.clone(), caller.retriable);

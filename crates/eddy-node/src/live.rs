@@ -225,6 +225,20 @@ impl Inner {
         max.saturating_sub((max / 8).clamp(1, FOR_FUNCTIONS))
     }
 
+    /// Whether a tenant may have another instance: as many as it leaves free of those that do not just
+    /// idle, so that however many want them all, there are some for the next one. The default tenant may
+    /// have all. Its idle agents go when it has too many.
+    pub(crate) fn may_begin_instance(&self, account: &Account) -> bool {
+        let most = self.config.max_instances as usize;
+        let fits = |busy: usize| account.memory.instances() < most.saturating_sub(busy);
+        let busy = || self.engine.instances().saturating_sub(self.live_total().0);
+        // Most of the time few are taken, and nothing needs to be counted.
+        account.is_default()
+            || fits(self.engine.instances())
+            || fits(busy())
+            || (self.make_room_of(account) && fits(busy()))
+    }
+
     /// Drops the least recently used instances. Whether there were any.
     pub(crate) fn make_room(&self) -> bool {
         let wanted = share(self.live_total().0);
@@ -290,13 +304,17 @@ fn share(idle: usize) -> usize {
 mod tests {
     use crate::{CallOptions, Code, Deployment, Node, NodeConfig};
     use bytes::Bytes;
-    use eddy_types::{AgentId, Key, Manifest, MethodName, Name, TenantId};
+    use eddy_types::{AgentId, ErrorCode, FunctionId, Key, Manifest, MethodName, Name, TenantId};
     use std::sync::Arc;
     use std::time::Duration;
 
     const GUEST: &[u8] = include_bytes!("../../eddy-wasm/assets/bench-guest.wasm");
 
     async fn deploy(node: &Node) {
+        deploy_to(node, &TenantId::default_tenant()).await;
+    }
+
+    async fn deploy_to(node: &Node, tenant: &TenantId) {
         let manifest: Manifest =
             serde_json::from_value(serde_json::json!({"name": "bench"})).unwrap();
         let wasm = Code::Wasm(Bytes::from_static(GUEST));
@@ -304,8 +322,7 @@ mod tests {
             manifest,
             components: vec![(Name::new("main").unwrap(), wasm)],
         };
-        let tenant = TenantId::default_tenant();
-        node.deploy(&tenant, deployment).await.unwrap();
+        node.deploy(tenant, deployment).await.unwrap();
     }
 
     async fn increment(node: &Node, agent: usize) {
@@ -329,6 +346,50 @@ mod tests {
         let node = Node::start(config).await.unwrap();
         deploy(&node).await;
         node
+    }
+
+    /// Functions that wait hold their instances: those of one tenant leave some to others.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_tenant_leaves_instances_to_others() {
+        const MOST: u32 = 32;
+        let dir = tempfile::tempdir().unwrap();
+        let config = NodeConfig {
+            max_instances: MOST,
+            ..NodeConfig::new(dir.path())
+        };
+        let node = Node::start(config).await.unwrap();
+        deploy(&node).await;
+        let greedy = TenantId::new("greedy").unwrap();
+        deploy_to(&node, &greedy).await;
+        let sleep = || {
+            let function = FunctionId {
+                tenant: greedy.clone(),
+                name: Name::new("sleep_ms").unwrap(),
+            };
+            let within = CallOptions {
+                timeout: Some(Duration::from_secs(20)),
+                ..CallOptions::default()
+            };
+            node.invoke(function, Bytes::from_static(b"2000"), within)
+        };
+        let sleeps = futures::future::join_all((0..2 * MOST).map(|_| sleep()));
+        let others = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            for agent in 0..8 {
+                increment(&node, agent).await;
+            }
+        };
+        let (slept, ()) = futures::join!(sleeps, others);
+        let slept = slept.into_iter().map(|answer| answer.unwrap().outcome);
+        let refused = slept.filter(|outcome| {
+            let error = outcome.as_ref().err();
+            error.is_some_and(|error| error.code == ErrorCode::Overloaded)
+        });
+        assert!(
+            refused.count() >= MOST as usize,
+            "it had as many as it wanted"
+        );
+        node.shutdown(Duration::ZERO).await.unwrap();
     }
 
     /// Longer than until the node first looks for idle agents.

@@ -98,6 +98,10 @@ pub const ADMISSION_LINE: usize = 16;
 pub const ADMISSION_SHARE: u32 = 4;
 /// Bytes of large request bodies the server holds at once; beyond it `overloaded`.
 pub const MAX_BODY_BYTES_IN_FLIGHT: usize = 256 << 20;
+/// Functions, agent types and methods that one component defines, all together.
+pub const MAX_NAMES_PER_COMPONENT: usize = 2000;
+/// Apps of one tenant.
+pub const MAX_APPS_PER_TENANT: usize = 1000;
 /// Deploys that may be read or compiled at once; further ones wait.
 pub const MAX_DEPLOYS_AT_ONCE: usize = 2;
 /// Longest time the code of a component may take to start and say what it defines, at a deploy.

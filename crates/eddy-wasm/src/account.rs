@@ -24,6 +24,7 @@ pub(crate) const fn charge_of(linear: usize) -> usize {
 pub struct MemoryAccount {
     used: AtomicUsize,
     limit: AtomicUsize,
+    instances: AtomicUsize,
 }
 
 impl MemoryAccount {
@@ -33,6 +34,7 @@ impl MemoryAccount {
         let account = Self {
             used: AtomicUsize::new(0),
             limit: AtomicUsize::new(0),
+            instances: AtomicUsize::new(0),
         };
         account.set_limit(limit);
         account
@@ -57,6 +59,22 @@ impl MemoryAccount {
     #[must_use]
     pub fn used(&self) -> usize {
         self.used.load(Relaxed)
+    }
+
+    /// How many instances there are.
+    #[must_use]
+    pub fn instances(&self) -> usize {
+        self.instances.load(Relaxed)
+    }
+
+    /// An instance begins.
+    pub(crate) fn enter(&self) {
+        self.instances.fetch_add(1, Relaxed);
+    }
+
+    /// An instance is gone.
+    pub(crate) fn leave(&self) {
+        self.instances.fetch_sub(1, Relaxed);
     }
 
     /// Takes `bytes` if they are there.

@@ -42,6 +42,9 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     pub(crate) fn new(limit: usize, account: Option<Arc<MemoryAccount>>) -> Self {
+        if let Some(account) = &account {
+            account.enter();
+        }
         Self {
             limit,
             used: 0,
@@ -85,6 +88,7 @@ impl Drop for Limiter {
     fn drop(&mut self) {
         if let Some(account) = &self.account {
             account.give(self.charged);
+            account.leave();
         }
     }
 }

@@ -4,12 +4,14 @@
 use super::meter::Meter;
 use super::storage::Storage;
 use crate::clock;
+use eddy_types::limits::MAX_DEPLOYS_AT_ONCE;
 use eddy_types::{EddyError, ErrorCode, TenantId, TenantSpec};
 use eddy_wasm::MemoryAccount;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How long a client is told to wait when its tenant has too much under way.
 const RETRY_BUSY: Duration = Duration::from_millis(100);
@@ -24,6 +26,8 @@ pub(crate) struct Account {
     pub(crate) memory: Arc<MemoryAccount>,
     /// What its rows and its code take on disk.
     pub(crate) storage: Storage,
+    /// Its deploys that are compiled at once: never all that a node does.
+    deploys: Arc<Semaphore>,
     meter: Mutex<Meter>,
     /// What the meter's times count from.
     since: Instant,
@@ -32,9 +36,12 @@ pub(crate) struct Account {
 impl Account {
     pub(crate) fn new(tenant: TenantId, spec: TenantSpec) -> Arc<Self> {
         let memory = Arc::new(MemoryAccount::new(spec.limits.memory));
+        let default = tenant.as_str() == TenantId::DEFAULT;
+        let deploys = if default { MAX_DEPLOYS_AT_ONCE } else { 1 };
         Arc::new(Self {
             tenant,
             memory,
+            deploys: Arc::new(Semaphore::new(deploys)),
             storage: Storage::default(),
             spec: RwLock::new(Arc::new(spec)),
             in_flight: AtomicU32::new(0),
@@ -63,6 +70,12 @@ impl Account {
         self.memory.set_limit(spec.limits.memory);
         self.storage.look_again();
         *self.spec.write() = Arc::new(spec);
+    }
+
+    /// Waits until the tenant may deploy.
+    pub(super) async fn deploy(&self) -> OwnedSemaphorePermit {
+        let turn = self.deploys.clone().acquire_owned().await;
+        turn.expect("the semaphore is never closed")
     }
 
     /// Requests under way.
