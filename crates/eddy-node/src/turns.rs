@@ -284,10 +284,7 @@ pub(crate) async fn instantiate(
     if let Some(spare) = spares::take(inner, app, loaded, memory) {
         return Ok(spare);
     }
-    if !inner.may_begin_instance(&app.account) {
-        let message = "the tenant has as many of them as it leaves to others".to_owned();
-        return Err(Fault::NoRoom { message });
-    }
+    inner.check_share(&app.account)?;
     let limits = app.instance_limits(memory);
     let program = loaded.program.as_ref();
     let make = || loaded.code.instantiate(&limits, program, cancel);

@@ -100,6 +100,8 @@ pub const ADMISSION_SHARE: u32 = 4;
 pub const MAX_BODY_BYTES_IN_FLIGHT: usize = 256 << 20;
 /// Functions, agent types and methods that one component defines, all together.
 pub const MAX_NAMES_PER_COMPONENT: usize = 2000;
+/// JavaScript modules of one component.
+pub const MAX_MODULES: usize = 2000;
 /// Apps of one tenant.
 pub const MAX_APPS_PER_TENANT: usize = 1000;
 /// Deploys that may be read or compiled at once; further ones wait.

@@ -212,6 +212,7 @@ async fn who_may_reach_one_host_reaches_no_other_through_it() {
         .expect("granted");
     let mut manifest = manifest();
     manifest["capabilities"] = json!({"hosts": hosts});
+    manifest["functions"] = json!({"hold_fetches": {"timeout": "60s"}});
     siege.deploy(manifest, guest()).await.expect("it deploys");
 
     let requests: Vec<Value> = hosts
@@ -250,13 +251,11 @@ async fn who_may_reach_one_host_reaches_no_other_through_it() {
     assert_eq!(canary.heard.load(Ordering::Relaxed), 0, "it was reached");
 
     // What requests under way hold is bounded for the turn.
-    let (begun, why): (usize, String) = serde_json::from_value(
-        siege
-            .during(5, siege.invoke("hold_fetches", json!(url)))
-            .await
-            .expect("it holds some"),
-    )
-    .expect("a count and a code");
+    let hold = super::within(60);
+    let url = json!(url).to_string().into();
+    let held = siege.attacker.invoke("hold_fetches", url, &hold);
+    let held = siege.during(5, held).await.expect("it holds some").result;
+    let (begun, why): (usize, String) = serde_json::from_slice(&held).expect("two values");
     assert!(begun < 32 && why == "limit-exceeded", "{begun} and {why}");
     siege.ends().await;
 }
