@@ -18,6 +18,7 @@ mod overlay;
 mod reads;
 mod record;
 mod shard;
+mod share;
 mod timers;
 mod view;
 mod volatile;

@@ -3,8 +3,9 @@
 //! there can it be told from one that took effect (see `shard/letters.rs`).
 
 use crate::record::{SendRow, Sender};
+use crate::share::{Amount, Held};
 use eddy_types::limits::{MAX_BACKOFF, MAX_OUTBOX, MAX_WAITING_BYTES};
-use eddy_types::{AgentId, EddyError, HashMap, RetryPolicy, Seq, ShardId, Timestamp};
+use eddy_types::{AgentId, EddyError, HashMap, RetryPolicy, Seq, ShardId, TenantId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -67,8 +68,8 @@ pub(crate) struct Outbox {
     source: ShardId,
     last: BTreeMap<ShardId, u64>,
     entries: BTreeMap<SendAt, Entry>,
-    /// What the entries hold.
-    bytes: usize,
+    /// What the entries hold, by tenant.
+    held: Held,
     lanes: HashMap<(Sender, AgentId), VecDeque<SendAt>>,
     wakes: BTreeSet<(Timestamp, SendAt)>,
     undelivered: VecDeque<(Seq, SendAt)>,
@@ -85,7 +86,7 @@ impl Outbox {
             source,
             last: last.into_iter().collect(),
             entries: BTreeMap::new(),
-            bytes: 0,
+            held: Held::default(),
             lanes: HashMap::default(),
             wakes: BTreeSet::new(),
             undelivered: VecDeque::new(),
@@ -103,9 +104,21 @@ impl Outbox {
         self.entries.len()
     }
 
-    pub(crate) fn has_room_for(&self, sends: usize) -> bool {
-        let room = self.entries.len() + sends <= MAX_OUTBOX && self.bytes <= MAX_WAITING_BYTES;
-        sends == 0 || room
+    /// Sends of a tenant that are not settled.
+    pub(crate) fn len_of(&self, tenant: &TenantId) -> usize {
+        self.held.of(tenant).entries
+    }
+
+    pub(crate) fn has_room_for(&self, tenant: &TenantId, sends: usize) -> bool {
+        const MOST: Amount = Amount {
+            entries: MAX_OUTBOX,
+            bytes: MAX_WAITING_BYTES,
+        };
+        let more = Amount {
+            entries: sends,
+            bytes: 0,
+        };
+        self.held.has_room(tenant, more, MOST)
     }
 
     /// The number of the next send to `dest`.
@@ -120,7 +133,7 @@ impl Outbox {
         let lane = (send.from.clone(), send.to.clone());
         self.lanes.entry(lane).or_default().push_back(at);
         self.undelivered.push_back((record, at));
-        self.bytes += send.argument.len();
+        self.held.add(send.to.tenant(), send.argument.len());
         let entry = Entry {
             send,
             attempts: 0,
@@ -259,13 +272,17 @@ impl Outbox {
 
     fn remove(&mut self, at: SendAt) -> Option<Entry> {
         let entry = self.entries.remove(&at)?;
-        self.bytes -= entry.send.argument.len();
+        let send = &entry.send;
+        self.held.remove(send.to.tenant(), send.argument.len());
         if let Some(wake) = entry.wake {
             self.wakes.remove(&(wake, at));
         }
         let lane = (entry.send.from.clone(), entry.send.to.clone());
         if let Some(queue) = self.lanes.get_mut(&lane) {
-            queue.retain(|other| *other != at);
+            // The head most of the time; a lane may be long.
+            if queue.pop_front_if(|head| *head == at).is_none() {
+                queue.retain(|other| *other != at);
+            }
             if queue.is_empty() {
                 self.lanes.remove(&lane);
             }

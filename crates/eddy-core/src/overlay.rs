@@ -6,7 +6,9 @@ use crate::reads::bounded;
 use crate::record::{
     Change, DedupeKey, DedupeRow, DedupeScope, InvocationRow, Record, Timer, Value,
 };
-use eddy_types::{AgentId, HashMap, Seq};
+use crate::share::{Amount, Held};
+use eddy_types::limits::MAX_OVERLAY_BYTES;
+use eddy_types::{AgentId, HashMap, Seq, TenantId};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -46,14 +48,24 @@ pub struct Overlay {
     dedupe: HashMap<(DedupeScope, DedupeKey), (Seq, DedupeRow)>,
     invocations: HashMap<MessageId, (Seq, InvocationRow)>,
     records: VecDeque<(Seq, Arc<Record>, usize)>,
-    bytes: usize,
+    /// What the records hold, by tenant; those of none are the shard's own news, and small.
+    held: Held,
 }
 
 impl Overlay {
     /// Bytes of the records it holds.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.held.total().bytes
+    }
+
+    /// Whether a tenant may run further ahead of the disk.
+    pub(crate) fn has_room_for(&self, tenant: &TenantId) -> bool {
+        const MOST: Amount = Amount {
+            entries: usize::MAX,
+            bytes: MAX_OVERLAY_BYTES,
+        };
+        self.held.has_room(tenant, Amount::default(), MOST)
     }
 
     /// Adds a record that was just appended.
@@ -61,7 +73,9 @@ impl Overlay {
         for change in &record.changes {
             self.add(seq, change);
         }
-        self.bytes += bytes;
+        if let Some(tenant) = record.tenant() {
+            self.held.add(tenant, bytes);
+        }
         self.records.push_back((seq, record, bytes));
     }
 
@@ -83,7 +97,9 @@ impl Overlay {
             for change in &record.changes {
                 self.forget(seq, change);
             }
-            self.bytes -= bytes;
+            if let Some(tenant) = record.tenant() {
+                self.held.remove(tenant, bytes);
+            }
         }
     }
 

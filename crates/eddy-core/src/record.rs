@@ -283,7 +283,37 @@ pub struct InvocationRow {
     pub expires: Option<Timestamp>,
 }
 
+impl Change {
+    /// Whose change it is; none when it does not say, as in the shard's own housekeeping.
+    fn tenant(&self) -> Option<&TenantId> {
+        match self {
+            Self::AgentTouched { agent }
+            | Self::StatePut { agent, .. }
+            | Self::StateDelete { agent, .. }
+            | Self::AgentDeleted { agent }
+            | Self::TimerPut { agent, .. }
+            | Self::TimerDelete { agent, .. } => Some(agent.tenant()),
+            Self::DedupePut { scope, .. } => Some(match scope {
+                DedupeScope::Agent(agent) => agent.tenant(),
+                DedupeScope::Function(function) => &function.tenant,
+            }),
+            Self::OutboxPut { send, .. } => Some(send.to.tenant()),
+            Self::DeadLetterPut { letter, .. } => Some(letter.to.tenant()),
+            Self::InvocationPut { row, .. } => Some(&row.tenant),
+            Self::Epoch { .. }
+            | Self::OutboxDone { .. }
+            | Self::InboxMark { .. }
+            | Self::DeadLetterDelete { .. } => None,
+        }
+    }
+}
+
 impl Record {
+    /// Whose record it is: a turn changes what belongs to one tenant.
+    pub(crate) fn tenant(&self) -> Option<&TenantId> {
+        self.changes.iter().find_map(Change::tenant)
+    }
+
     /// The bytes for the journal; `record-too-large` when they would exceed the limit.
     pub fn encode(&self) -> Result<Bytes, EddyError> {
         let bytes = postcard::to_extend(self, vec![RECORD_VERSION])

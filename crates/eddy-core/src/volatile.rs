@@ -1,6 +1,7 @@
 //! The state of agents with durability `none`: in memory only, bounded per shard.
 
 use crate::record::Value;
+use crate::share::{Amount, Held};
 use eddy_types::limits::MAX_OVERLAY_BYTES;
 use eddy_types::{AgentId, EddyError, ErrorCode, HashMap};
 use std::collections::BTreeMap;
@@ -8,11 +9,17 @@ use std::collections::BTreeMap;
 /// What an entry takes beside its key and value, roughly.
 const ENTRY_BYTES: usize = 64;
 
+/// How much there may be; entries are not bounded by their number.
+const MOST: Amount = Amount {
+    entries: usize::MAX,
+    bytes: MAX_OVERLAY_BYTES,
+};
+
 /// Memory-only state by agent.
 #[derive(Debug, Default)]
 pub(crate) struct Volatile {
     agents: HashMap<AgentId, BTreeMap<String, Value>>,
-    bytes: usize,
+    held: Held,
 }
 
 impl Volatile {
@@ -38,7 +45,11 @@ impl Volatile {
             grown += value.as_ref().map_or(0, |value| size(key, value));
             freed += old(key).unwrap_or(0);
         }
-        if grown <= freed || self.bytes + grown - freed <= MAX_OVERLAY_BYTES {
+        let more = Amount {
+            entries: 0,
+            bytes: grown.saturating_sub(freed),
+        };
+        if grown <= freed || self.held.has_room(agent.tenant(), more, MOST) {
             return Ok(());
         }
         Err(EddyError::new(
@@ -54,10 +65,11 @@ impl Volatile {
         }
         let state = self.agents.entry(agent.clone()).or_default();
         for (key, value) in writes {
-            let freed = state.remove(&key).map_or(0, |old| size(&key, &old));
-            self.bytes -= freed;
+            if let Some(old) = state.remove(&key) {
+                self.held.remove(agent.tenant(), size(&key, &old));
+            }
             if let Some(value) = value {
-                self.bytes += size(&key, &value);
+                self.held.add(agent.tenant(), size(&key, &value));
                 state.insert(key, value);
             }
         }
@@ -68,8 +80,9 @@ impl Volatile {
 
     pub(crate) fn remove(&mut self, agent: &AgentId) {
         let state = self.agents.remove(agent).unwrap_or_default();
-        let freed: usize = state.iter().map(|(key, value)| size(key, value)).sum();
-        self.bytes -= freed;
+        for (key, value) in &state {
+            self.held.remove(agent.tenant(), size(key, value));
+        }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -107,7 +120,7 @@ mod tests {
                 let value = value.map(|len| Value::Bytes(vec![0; len].into()));
                 volatile.write(&agent(who), [(key.to_string(), value)].into());
                 let held = volatile.agents.values().flatten();
-                prop_assert_eq!(volatile.bytes, held.map(|(key, value)| size(key, value)).sum::<usize>());
+                prop_assert_eq!(volatile.held.total().bytes, held.map(|(key, value)| size(key, value)).sum::<usize>());
                 prop_assert!(volatile.agents.values().all(|state| !state.is_empty()));
             }
         }

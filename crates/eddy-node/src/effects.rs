@@ -38,6 +38,8 @@ pub(crate) struct Caller {
     retriable: bool,
     deadline: Option<Timestamp>,
     ordinal: AtomicU32,
+    /// What its fetches hold.
+    fetched: fetch::Room,
 }
 
 impl Caller {
@@ -60,6 +62,7 @@ impl Caller {
             retriable: start.retriable,
             deadline,
             ordinal: AtomicU32::new(0),
+            fetched: fetch::Room::default(),
         }
     }
 
@@ -82,6 +85,7 @@ impl Caller {
             retriable,
             deadline,
             ordinal: AtomicU32::new(0),
+            fetched: fetch::Room::default(),
         }
     }
 
@@ -331,7 +335,7 @@ pub(crate) fn fetch(
         )
         .hint("Use GET or HEAD, or make it an ordinary method."));
     }
-    let request = fetch::check(&caller.app, request)?;
+    let request = fetch::check(&caller.app, &caller.fetched, request)?;
     let gate = begin_effect(caller)?;
     let deadline = caller.nested_deadline();
     let (app, retriable) = (caller.app.clone(), caller.retriable);

@@ -2,9 +2,9 @@
 
 mod grant;
 mod resolve;
+mod room;
 
 use crate::catalog::App;
-use bytes::Bytes;
 use eddy_types::limits::MAX_FETCH_BODY_BYTES;
 use eddy_types::{Capabilities, EddyError, ErrorCode};
 use eddy_wasm::{HttpRequest, HttpResponse};
@@ -13,6 +13,8 @@ use grant::not_granted;
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Response, Url, redirect};
 use resolve::{Guarded, Refused};
+use room::Part;
+pub(crate) use room::Room;
 use std::error::Error as _;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -119,8 +121,12 @@ fn client_with(reach: &Reach, names: Guarded) -> Result<Client, EddyError> {
 }
 
 /// Checks a guest's request before anything is sent.
-pub(crate) fn check(app: &App, request: HttpRequest) -> Result<Request, EddyError> {
-    check_for(&app.reach, request)
+pub(crate) fn check(app: &App, room: &Room, request: HttpRequest) -> Result<Checked, EddyError> {
+    let mut part = room.part();
+    let request = check_for(&app.reach, request)?;
+    let body = request.body().and_then(reqwest::Body::as_bytes);
+    part.grow(body.map_or(0, <[u8]>::len))?;
+    Ok(Checked { request, part })
 }
 
 fn check_for(reach: &Reach, request: HttpRequest) -> Result<Request, EddyError> {
@@ -154,11 +160,17 @@ fn check_for(reach: &Reach, request: HttpRequest) -> Result<Request, EddyError> 
     Ok(checked)
 }
 
+/// A request that was checked, and its part of what its turn may hold.
+pub(crate) struct Checked {
+    request: Request,
+    part: Part,
+}
+
 /// Makes the request. `key` names the effect when its turn may run again: the other side can tell a
 /// repetition by it.
 pub(crate) async fn run(
     app: &App,
-    mut request: Request,
+    Checked { mut request, part }: Checked,
     key: Option<String>,
     deadline: Instant,
 ) -> Result<HttpResponse, EddyError> {
@@ -182,7 +194,7 @@ pub(crate) async fn run(
             .execute(request)
             .await
             .map_err(|error| failed(&url, &error))?;
-        read(&url, response).await
+        read(&url, response, part).await
     };
     tokio::time::timeout_at(deadline, work)
         .await
@@ -197,7 +209,11 @@ pub(crate) async fn run(
         })
 }
 
-async fn read(url: &Url, mut response: Response) -> Result<HttpResponse, EddyError> {
+async fn read(
+    url: &Url,
+    mut response: Response,
+    mut part: Part,
+) -> Result<HttpResponse, EddyError> {
     let status = response.status().as_u16();
     let headers = response.headers().iter().map(|(name, value)| {
         (
@@ -221,12 +237,13 @@ async fn read(url: &Url, mut response: Response) -> Result<HttpResponse, EddyErr
                 ),
             ));
         }
+        part.grow(chunk.len())?;
         body.extend_from_slice(&chunk);
     }
     Ok(HttpResponse {
         status,
         headers,
-        body: Bytes::from(body),
+        body: part.holding(body),
     })
 }
 

@@ -8,7 +8,7 @@ use crate::inner::Inner;
 use crate::process;
 use crate::tasks::Tasks;
 use eddy_types::{AgentId, HashMap};
-use eddy_wasm::Instance;
+use eddy_wasm::{Fault, Instance};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -225,6 +225,25 @@ impl Inner {
         max.saturating_sub((max / 8).clamp(1, FOR_FUNCTIONS))
     }
 
+    /// [`Fault::NoRoom`] when a tenant may not have another instance. It has at most as many as it leaves
+    /// free of all that do not just idle, so that however many want them all, there are some for the next
+    /// one. The default tenant may have all. Its own idle agents go when it has too many.
+    pub(crate) fn check_share(&self, account: &Account) -> Result<(), Fault> {
+        let most = self.config.max_instances as usize;
+        let fits = |busy: usize| account.memory.instances() < most.saturating_sub(busy);
+        let busy = || self.engine.instances().saturating_sub(self.live_total().0);
+        // Most of the time few are taken, and nothing needs to be counted.
+        let fits = account.is_default()
+            || fits(self.engine.instances())
+            || fits(busy())
+            || (self.make_room_of(account) && fits(busy()));
+        if fits {
+            return Ok(());
+        }
+        let message = "the tenant has as many of them as it leaves to others".to_owned();
+        Err(Fault::NoRoom { message })
+    }
+
     /// Drops the least recently used instances. Whether there were any.
     pub(crate) fn make_room(&self) -> bool {
         let wanted = share(self.live_total().0);
@@ -290,93 +309,4 @@ fn share(idle: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::{CallOptions, Code, Deployment, Node, NodeConfig};
-    use bytes::Bytes;
-    use eddy_types::{AgentId, Key, Manifest, MethodName, Name, TenantId};
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    const GUEST: &[u8] = include_bytes!("../../eddy-wasm/assets/bench-guest.wasm");
-
-    async fn deploy(node: &Node) {
-        let manifest: Manifest =
-            serde_json::from_value(serde_json::json!({"name": "bench"})).unwrap();
-        let wasm = Code::Wasm(Bytes::from_static(GUEST));
-        let deployment = Deployment {
-            manifest,
-            components: vec![(Name::new("main").unwrap(), wasm)],
-        };
-        let tenant = TenantId::default_tenant();
-        node.deploy(&tenant, deployment).await.unwrap();
-    }
-
-    async fn increment(node: &Node, agent: usize) {
-        let (name, key) = (
-            Name::new("counter").unwrap(),
-            Key::new(&format!("a{agent}")),
-        );
-        let agent = AgentId::new(TenantId::default_tenant(), name, key.unwrap());
-        let method = MethodName::new("increment").unwrap();
-        let null = Bytes::from_static(b"null");
-        let answer = node.call(agent, method, null, CallOptions::default()).await;
-        answer.unwrap().outcome.unwrap();
-    }
-
-    async fn node(dir: &std::path::Path, guest_memory: usize) -> Arc<Node> {
-        let config = NodeConfig {
-            max_instances: 256,
-            guest_memory,
-            ..NodeConfig::new(dir)
-        };
-        let node = Node::start(config).await.unwrap();
-        deploy(&node).await;
-        node
-    }
-
-    /// Longer than until the node first looks for idle agents.
-    const FIRST_LOOK: Duration = Duration::from_millis(1500);
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_burst_of_activations_stays_within_the_memory_limit() {
-        const LIMIT: u64 = 1 << 20;
-        const BURST: usize = 64;
-        let dir = tempfile::tempdir().unwrap();
-        let node = node(dir.path(), usize::try_from(LIMIT).unwrap()).await;
-        increment(&node, 0).await;
-        let all = node.stats().active_memory * BURST as u64;
-        assert!(
-            all > 2 * LIMIT,
-            "the burst needs more than the limit: {all}"
-        );
-        tokio::time::sleep(FIRST_LOOK).await;
-        for agent in 0..BURST {
-            increment(&node, agent).await;
-            let memory = node.stats().active_memory;
-            assert!(memory <= LIMIT, "{memory} bytes after {agent} agents");
-        }
-        assert!(node.stats().active_agents > 0, "some stay");
-        tokio::time::sleep(FIRST_LOOK).await;
-        assert!(node.stats().passivations > 0, "what went is counted");
-        node.shutdown(Duration::ZERO).await.unwrap();
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn one_look_drops_all_that_is_too_much() {
-        let dir = tempfile::tempdir().unwrap();
-        let node = node(dir.path(), 0).await;
-        for agent in 0..40 {
-            increment(&node, agent).await;
-        }
-        let most = node.stats().active_agents;
-        let active = async |fewer_than: u64| {
-            while node.stats().active_agents >= fewer_than {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        active(most.max(1)).await;
-        let rest = tokio::time::timeout(Duration::from_millis(700), active(1)).await;
-        assert!(rest.is_ok(), "they go at once, not a few with each look");
-        node.shutdown(Duration::ZERO).await.unwrap();
-    }
-}
+mod tests;

@@ -155,13 +155,11 @@ impl Node {
             manifest,
             components,
         } = deployment;
-        let account = inner.access.account(tenant);
-        let turn = account.deploy_turn().await?;
         let prepared = catalog::prepare(&inner, tenant, &components).await?;
         let busy = inner.busy(); // a stop waits for what is being stored
         refuse_when_stopping(&inner)?;
         let tenant = tenant.clone();
-        let spec = tasks::blocking(move || {
+        tasks::blocking(move || {
             let _busy = busy;
             let catalog = &inner.catalog;
             let owner = Owner {
@@ -173,9 +171,7 @@ impl Node {
             catalog.sweep(&inner.engine);
             Ok(spec)
         })
-        .await?;
-        drop(turn);
-        spec
+        .await?
     }
 
     /// Everything that is deployed.

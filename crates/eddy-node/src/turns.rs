@@ -289,6 +289,7 @@ pub(crate) async fn instantiate(
     if let Some(spare) = spares::take(inner, app, loaded, memory) {
         return Ok(spare);
     }
+    inner.check_share(&app.account)?;
     let limits = app.instance_limits(memory);
     let program = loaded.program.as_ref();
     let make = || loaded.code.instantiate(&limits, program, cancel);

@@ -24,12 +24,14 @@ pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// Messages that may wait for one agent.
 pub const MAX_MAILBOX: usize = 1024;
-/// Messages that may wait in one shard, all agents together.
+/// Messages of one tenant that may wait in one shard, all agents together, while others have none there.
+/// All tenants may have twice as many, and each as many as it leaves free; the same holds for what else is
+/// counted per shard.
 pub const MAX_SHARD_MAILBOX: usize = 65_536;
-/// Undelivered sends of one shard, all targets together.
+/// Undelivered sends of one tenant in one shard, all targets together.
 pub const MAX_OUTBOX: usize = 65_536;
-/// Bytes that the messages waiting in one shard may hold; as many again for its undelivered sends,
-/// and for its durable invocations under way.
+/// Bytes that the messages of one tenant waiting in one shard may hold; as many again for its undelivered
+/// sends, and for its durable invocations under way.
 pub const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Sends that one turn may make.
 pub const MAX_SENDS_PER_TURN: usize = 1024;
@@ -41,7 +43,7 @@ pub const MAX_PENDING_PER_TURN: usize = 256;
 pub const MAX_EFFECTS_PER_TURN: u32 = 100_000;
 /// Depth of a call chain.
 pub const MAX_CALL_DEPTH: usize = 32;
-/// Uncommitted bytes one shard may run ahead of the disk.
+/// Uncommitted bytes one tenant may run ahead of the disk in one shard.
 pub const MAX_OVERLAY_BYTES: usize = 64 << 20;
 /// Shards of a node when it is first started. Fixed for the life of the data folder.
 pub const DEFAULT_SHARDS: u16 = 16;
@@ -77,6 +79,9 @@ pub const MAX_LOG_BYTES_PER_INVOCATION: usize = 64 << 10;
 pub const MAX_RECENT_INVOCATIONS: usize = 10_000;
 /// Largest response body of an outbound `fetch`, in bytes.
 pub const MAX_FETCH_BODY_BYTES: usize = 8 << 20;
+/// Bodies that the fetches of one turn hold at once: of requests under way, and of answers not taken
+/// yet. In bytes.
+pub const MAX_FETCH_BYTES_PER_TURN: usize = 64 << 20;
 /// Entries a page of a listing holds unless asked for fewer.
 pub const MAX_PAGE: usize = 1000;
 /// Connections the server holds at once; further ones wait in the backlog of the system.
@@ -93,6 +98,12 @@ pub const ADMISSION_LINE: usize = 16;
 pub const ADMISSION_SHARE: u32 = 4;
 /// Bytes of large request bodies the server holds at once; beyond it `overloaded`.
 pub const MAX_BODY_BYTES_IN_FLIGHT: usize = 256 << 20;
+/// Functions, agent types and methods that one component defines, all together.
+pub const MAX_NAMES_PER_COMPONENT: usize = 2000;
+/// JavaScript modules of one component.
+pub const MAX_MODULES: usize = 2000;
+/// Apps of one tenant.
+pub const MAX_APPS_PER_TENANT: usize = 1000;
 /// Deploys that may be read or compiled at once; further ones wait.
 pub const MAX_DEPLOYS_AT_ONCE: usize = 2;
 /// Longest time the code of a component may take to start and say what it defines, at a deploy.

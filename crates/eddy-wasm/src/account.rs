@@ -9,9 +9,6 @@ const STACK: usize = 1 << 20;
 /// The least that an instance counts for, in bytes: about what a small Rust guest and its store take.
 const LEAST_CHARGE: usize = 64 << 10;
 
-/// The least that an instance counts for in an account with a limit, in bytes: slots of the engine are few, and
-/// one tenant is not to have most of them.
-pub(crate) const LEAST_SHARE: usize = 512 << 10;
 /// What an instance of a Python runtime writes to of the memory that it begins with, in bytes, and `STACK`.
 const TOUCHED: usize = (5 << 19) + STACK;
 /// The most that an instance does not count for because all instances of its code have it in common.
@@ -38,6 +35,7 @@ pub(crate) const fn charge_of(linear: usize, shared: usize) -> usize {
 pub struct MemoryAccount {
     used: AtomicUsize,
     limit: AtomicUsize,
+    instances: AtomicUsize,
 }
 
 impl MemoryAccount {
@@ -47,6 +45,7 @@ impl MemoryAccount {
         let account = Self {
             used: AtomicUsize::new(0),
             limit: AtomicUsize::new(0),
+            instances: AtomicUsize::new(0),
         };
         account.set_limit(limit);
         account
@@ -71,6 +70,22 @@ impl MemoryAccount {
     #[must_use]
     pub fn used(&self) -> usize {
         self.used.load(Relaxed)
+    }
+
+    /// How many instances there are.
+    #[must_use]
+    pub fn instances(&self) -> usize {
+        self.instances.load(Relaxed)
+    }
+
+    /// An instance begins.
+    pub(crate) fn enter(&self) {
+        self.instances.fetch_add(1, Relaxed);
+    }
+
+    /// An instance is gone.
+    pub(crate) fn leave(&self) {
+        self.instances.fetch_sub(1, Relaxed);
     }
 
     /// Takes `bytes` if they are there.

@@ -7,7 +7,7 @@ use crate::engine::invalid;
 use crate::fault::Fault;
 use crate::instance::{InstanceLimits, guarded};
 use crate::program::{Program, invalid_source};
-use eddy_types::{EddyError, ErrorCode, MethodName, Name};
+use eddy_types::{EddyError, ErrorCode, MethodName, Name, limits};
 use std::collections::BTreeSet;
 
 /// What a component defines.
@@ -85,6 +85,17 @@ impl Code {
 }
 
 fn checked(definition: guest::Definition) -> Result<Definition, String> {
+    let methods = definition
+        .agents
+        .iter()
+        .map(|agent| 1 + agent.methods.len());
+    let names = definition.functions.len() + methods.sum::<usize>();
+    if names > limits::MAX_NAMES_PER_COMPONENT {
+        return Err(format!(
+            "it defines {names} functions, agent types and methods; the limit is {}",
+            limits::MAX_NAMES_PER_COMPONENT
+        ));
+    }
     let mut functions = Vec::new();
     for name in unique("function", definition.functions)? {
         functions.push(Name::new(&name).map_err(|error| error.to_string())?);

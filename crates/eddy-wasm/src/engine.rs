@@ -117,6 +117,19 @@ impl Engine {
         self.0.shortage.as_ref()
     }
 
+    /// How many of [`EngineConfig::max_instances`] are taken: by live instances, or by the memories and
+    /// tables of those that have more than one.
+    #[must_use]
+    pub fn instances(&self) -> usize {
+        let Some(pool) = self.0.wasmtime.pooling_allocator_metrics() else {
+            return 0;
+        };
+        let many = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let parts = many(pool.core_instances()).max(pool.tables());
+        let whole = many(pool.component_instances()).max(pool.memories());
+        whole.max(parts.div_ceil(PARTS as usize))
+    }
+
     /// One tick: every running guest gives way to other tasks at its next check and sees whether it
     /// was cancelled. Call it about once a millisecond from a thread that nothing else can block;
     /// without ticks an endless loop holds its thread for ever.

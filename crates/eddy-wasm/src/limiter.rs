@@ -1,6 +1,6 @@
 //! The memory limits of an instance, as wasmtime asks for them: its own, and the one that it shares.
 
-use crate::account::{LEAST_SHARE, MemoryAccount, charge_of, shared_of};
+use crate::account::{MemoryAccount, charge_of, shared_of};
 use crate::fault::Fault;
 use std::sync::Arc;
 use wasmtime::ResourceLimiter;
@@ -47,6 +47,9 @@ pub(crate) struct Limiter {
 impl Limiter {
     /// `shares` says that instances have in common most of what they begin with.
     pub(crate) fn new(limit: usize, account: Option<Arc<MemoryAccount>>, shares: bool) -> Self {
+        if let Some(account) = &account {
+            account.enter();
+        }
         Self {
             limit,
             used: 0,
@@ -93,8 +96,7 @@ impl Limiter {
         let Some(account) = &self.account else {
             return Ok(());
         };
-        let least = account.limit().map_or(0, |_| LEAST_SHARE);
-        let wanted = charge_of(total, self.shared).max(least);
+        let wanted = charge_of(total, self.shared);
         if !account.take(wanted.saturating_sub(self.charged)) {
             return Err(Denied::Shared(account.limit().unwrap_or_default()));
         }
@@ -107,6 +109,7 @@ impl Drop for Limiter {
     fn drop(&mut self) {
         if let Some(account) = &self.account {
             account.give(self.charged);
+            account.leave();
         }
     }
 }

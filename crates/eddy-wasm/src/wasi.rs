@@ -39,6 +39,9 @@ struct Output {
     dropped: usize,
 }
 
+/// Most random bytes that a guest gets with one call: they are made while it holds its thread.
+const MAX_RANDOM_BYTES: u64 = 1 << 20;
+
 const LEVELS: [LogLevel; 2] = [LogLevel::Debug, LogLevel::Warn];
 
 impl Wasi {
@@ -78,6 +81,7 @@ impl Made {
         builder
             .allow_tcp(false)
             .allow_udp(false)
+            .max_random_size(MAX_RANDOM_BYTES)
             .stdout(Printer {
                 output: Arc::clone(&output),
                 stream: 0,

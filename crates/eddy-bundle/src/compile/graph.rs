@@ -7,10 +7,9 @@ use super::project::{Budget, Project, SourceFile};
 use super::source::{Kind, kind};
 use super::transform::{self, Compiled};
 use eddy_types::ErrorCode;
+use eddy_types::limits::MAX_MODULES;
 use std::collections::{BTreeSet, VecDeque};
 
-/// Modules that one component may have.
-const MAX_MODULES: usize = 2_000;
 /// Problems that are shown; more would hide the first.
 const MAX_PROBLEMS: usize = 20;
 

@@ -30,7 +30,7 @@ impl<R> ShardCore<R> {
     ) -> Result<Seq, EddyError> {
         let agent = &message.to;
         let volatile = policy.durability == Durability::None;
-        self.check_room(effects.sends.len())?;
+        self.check_room(&effects.sends)?;
         self.check_timers(agent, &effects, view)?;
         if volatile {
             self.volatile.check_room(agent, &effects.writes)?;

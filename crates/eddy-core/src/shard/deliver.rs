@@ -6,12 +6,22 @@ use crate::inbox::Seen;
 use crate::message::{CallChain, Message, MessageId, Operation, Origin};
 use crate::outbox::{Delivery, DeliveryResult};
 use crate::record::DedupeScope;
+use crate::share::Amount;
 use crate::view::StoreView;
-use eddy_types::limits::{
-    MAX_CALL_DEPTH, MAX_MAILBOX, MAX_OVERLAY_BYTES, MAX_SHARD_MAILBOX, MAX_WAITING_BYTES,
-};
+use eddy_types::limits::{MAX_CALL_DEPTH, MAX_MAILBOX, MAX_SHARD_MAILBOX, MAX_WAITING_BYTES};
 use eddy_types::{AgentId, EddyError, ErrorCode, Timestamp};
 use std::time::Duration;
+
+/// What may wait in the mailboxes of a shard, for one tenant alone.
+const MOST_WAITING: Amount = Amount {
+    entries: MAX_SHARD_MAILBOX,
+    bytes: MAX_WAITING_BYTES,
+};
+/// Bytes are looked at before they come: what a message holds is bounded elsewhere.
+const ONE: Amount = Amount {
+    entries: 1,
+    bytes: 0,
+};
 
 impl<R> ShardCore<R> {
     /// A message for an agent of this shard.
@@ -148,8 +158,9 @@ impl<R> ShardCore<R> {
             .hint("Slow down, or spread the work over more keys.")
             .retry_after(Duration::from_secs(1)));
         }
-        let many = self.waiting >= MAX_SHARD_MAILBOX || self.waiting_bytes > MAX_WAITING_BYTES;
-        if many || self.overlay.bytes() > MAX_OVERLAY_BYTES {
+        let tenant = to.tenant();
+        let few = self.waiting.has_room(tenant, ONE, MOST_WAITING);
+        if !few || !self.overlay.has_room_for(tenant) {
             return Err(EddyError::new(
                 ErrorCode::Overloaded,
                 "the shard has too much work waiting",
@@ -180,8 +191,8 @@ impl<R> ShardCore<R> {
         let number = self.next_number;
         let deadline = message.deadline;
         let cell = self.cells.entry(agent.clone()).or_default();
-        self.waiting += 1;
-        self.waiting_bytes += message.operation.weight();
+        let weight = message.operation.weight();
+        self.waiting.add(agent.tenant(), weight);
         cell.queue.push_back(Queued { number, message });
         if let Some(deadline) = deadline {
             self.deadlines.insert((deadline, number, agent.clone()));
@@ -208,8 +219,8 @@ impl<R> ShardCore<R> {
         let cell = self.cells.get_mut(agent)?;
         let position = cell.queue.iter().position(wanted)?;
         let queued = cell.queue.remove(position)?;
-        self.waiting -= 1;
-        self.waiting_bytes -= queued.message.operation.weight();
+        let weight = queued.message.operation.weight();
+        self.waiting.remove(agent.tenant(), weight);
         if let Some(deadline) = queued.message.deadline {
             self.deadlines
                 .remove(&(deadline, queued.number, agent.clone()));

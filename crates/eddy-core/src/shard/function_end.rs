@@ -70,7 +70,7 @@ impl<R> ShardCore<R> {
     }
 
     fn fail_function(&mut self, id: MessageId, error: EddyError, out: &mut Vec<Action<R>>) {
-        let Some(running) = self.functions.running.remove(&id) else {
+        let Some(running) = self.functions.remove(id) else {
             return;
         };
         for (to, _) in running.waiters {
@@ -119,7 +119,7 @@ impl<R> ShardCore<R> {
         outcome: &Outcome,
         out: &mut Vec<Action<R>>,
     ) {
-        let Some(running) = self.functions.running.remove(&id) else {
+        let Some(running) = self.functions.remove(id) else {
             return;
         };
         self.ended_after(until, id, outcome.clone(), out);
@@ -145,7 +145,7 @@ impl<R> ShardCore<R> {
         if outcome.is_err() {
             sends.clear();
         }
-        self.check_room(sends.len())?;
+        self.check_room(&sends)?;
         let running = self.functions.running.get(&id);
         let row = running.map(|running| running.row(Some(now), Some(outcome.clone())));
         let put = row.map(|row| Change::InvocationPut { id, row });
@@ -167,7 +167,7 @@ impl<R> ShardCore<R> {
             out.push(Action::Reply { to, outcome });
             return;
         }
-        let committed = self.check_room(sends.len()).and_then(|()| {
+        let committed = self.check_room(&sends).and_then(|()| {
             let mut changes = Vec::with_capacity(sends.len());
             let staged = self.stage_sends(&Sender::Invocation(id), sends, &mut changes);
             self.append_staged(Record { at: now, changes }, false, staged, out)
@@ -207,7 +207,7 @@ impl<R> ShardCore<R> {
                 waiters: Vec::new(),
                 pausing: false,
             };
-            self.functions.running.insert(id, running);
+            self.functions.add(id, running);
             out.push(Action::RunFunction(start));
         }
     }

@@ -8,12 +8,24 @@ use crate::effects::Outgoing;
 use crate::gates::Gated;
 use crate::message::{CallChain, MessageId};
 use crate::record::{Change, DedupeKey, InvocationRow, Outcome, Record};
+use crate::share::{Amount, Held};
 use crate::view::StoreView;
 use bytes::Bytes;
-use eddy_types::limits::{IDEMPOTENCY_WINDOW, MAX_MAILBOX, MAX_PAYLOAD_BYTES, MAX_WAITING_BYTES};
+use eddy_types::limits::{IDEMPOTENCY_WINDOW, MAX_MAILBOX, MAX_WAITING_BYTES};
 use eddy_types::{Digest, EddyError, ErrorCode, FunctionId, RetryPolicy, Seq, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+/// Durable invocations of a shard under way, and what their arguments hold, for one tenant alone.
+const MOST_UNDER_WAY: Amount = Amount {
+    entries: MAX_MAILBOX,
+    bytes: MAX_WAITING_BYTES,
+};
+/// Bytes are looked at before they come: an argument is bounded by itself.
+const ONE: Amount = Amount {
+    entries: 1,
+    bytes: 0,
+};
 
 /// A request for a durable invocation.
 #[derive(Debug)]
@@ -92,6 +104,8 @@ pub(super) struct Running<R> {
 #[derive(Debug)]
 pub(super) struct Functions<R> {
     pub(super) running: BTreeMap<MessageId, Running<R>>,
+    /// What their arguments hold, by tenant.
+    held: Held,
     pub(super) retries: BTreeSet<(Timestamp, MessageId)>,
 }
 
@@ -99,6 +113,7 @@ impl<R> Default for Functions<R> {
     fn default() -> Self {
         Self {
             running: BTreeMap::new(),
+            held: Held::default(),
             retries: BTreeSet::new(),
         }
     }
@@ -112,13 +127,18 @@ impl<R> Functions<R> {
             .count()
     }
 
-    /// What the arguments of those under way hold.
-    fn bytes(&self) -> usize {
-        let arguments = self
-            .running
-            .values()
-            .map(|running| running.start.argument.len());
-        arguments.sum()
+    pub(super) fn add(&mut self, id: MessageId, running: Running<R>) {
+        let start = &running.start;
+        self.held.add(&start.function.tenant, start.argument.len());
+        self.running.insert(id, running);
+    }
+
+    pub(super) fn remove(&mut self, id: MessageId) -> Option<Running<R>> {
+        let running = self.running.remove(&id)?;
+        let start = &running.start;
+        self.held
+            .remove(&start.function.tenant, start.argument.len());
+        Some(running)
     }
 
     pub(super) fn next_wake(&self) -> Option<Timestamp> {
@@ -126,6 +146,7 @@ impl<R> Functions<R> {
     }
 
     pub(super) fn drain(&mut self) -> Vec<R> {
+        self.held = Held::default();
         let running = std::mem::take(&mut self.running);
         running
             .into_values()
@@ -182,12 +203,8 @@ impl<R> ShardCore<R> {
         if matches!(self.phase, Phase::Draining) && request.chain.depth == 0 {
             return Err(shutting_down());
         }
-        let running = &self.functions.running;
-        // Few can hold little, and need not be counted.
-        let many = running.len() >= MAX_MAILBOX
-            || (running.len() * MAX_PAYLOAD_BYTES > MAX_WAITING_BYTES
-                && self.functions.bytes() > MAX_WAITING_BYTES);
-        if many {
+        let tenant = &request.function.tenant;
+        if !self.functions.held.has_room(tenant, ONE, MOST_UNDER_WAY) {
             return Err(EddyError::new(
                 ErrorCode::Overloaded,
                 "too many durable invocations are under way",
@@ -237,7 +254,7 @@ impl<R> ShardCore<R> {
         };
         if !request.background {
             running.waiters.push((request.reply, false));
-            self.functions.running.insert(id, running);
+            self.functions.add(id, running);
             out.push(Action::RunFunction(start));
             return;
         }
@@ -245,7 +262,7 @@ impl<R> ShardCore<R> {
         let changes = vec![Change::InvocationPut { id, row }];
         match self.append(Record { at: now, changes }, false, out) {
             Ok(seq) => {
-                self.functions.running.insert(id, running);
+                self.functions.add(id, running);
                 self.gates
                     .hold(seq, Gated::Reply(request.reply, accepted()));
                 self.gates.hold(seq, Gated::Function(Box::new(start)));

@@ -135,12 +135,12 @@ impl<R> ShardCore<R> {
         let mut changes = vec![Change::DeadLetterDelete { id }];
         let mut staged = Vec::new();
         if redrive {
-            self.check_room(1)?;
             let outgoing = Outgoing {
                 to: letter.to,
                 method: letter.method,
                 argument: letter.argument,
             };
+            self.check_room(std::slice::from_ref(&outgoing))?;
             staged = self.stage_sends(&letter.from, vec![outgoing], &mut changes);
         }
         let seq = self.append_staged(Record { at: now, changes }, false, staged, out)?;

@@ -50,6 +50,7 @@ use crate::outbox::Outbox;
 use crate::overlay::Overlay;
 use crate::reads::TurnReads;
 use crate::record::{DeadLetterId, Outcome, Value};
+use crate::share::Held;
 use crate::timers::Timers;
 use crate::view::StoreView;
 use crate::volatile::Volatile;
@@ -115,9 +116,8 @@ pub struct ShardCore<R> {
     turns: HashMap<u64, AgentId>,
     next_turn: u64,
     next_number: u64,
-    waiting: usize,
-    /// What they hold.
-    waiting_bytes: usize,
+    /// Messages in mailboxes, by tenant.
+    waiting: Held,
     deadlines: BTreeSet<(Timestamp, u64, AgentId)>,
     overlay: Overlay,
     joins: Joins<R>,
@@ -187,8 +187,7 @@ impl<R> ShardCore<R> {
             turns: HashMap::default(),
             next_turn: 0,
             next_number: 0,
-            waiting: 0,
-            waiting_bytes: 0,
+            waiting: Held::default(),
             deadlines: BTreeSet::new(),
             overlay: Overlay::default(),
             joins: Joins::default(),
@@ -224,7 +223,7 @@ impl<R> ShardCore<R> {
     /// Messages waiting in mailboxes.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting
+        self.waiting.total().entries
     }
 
     /// Turns and durable invocations that run now.

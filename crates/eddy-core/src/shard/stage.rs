@@ -159,12 +159,19 @@ impl<R> ShardCore<R> {
         }
     }
 
-    pub(super) fn check_room(&self, sends: usize) -> Result<(), EddyError> {
-        if !self.outbox.has_room_for(sends) {
+    /// Whether the outbox takes these sends, which are of one tenant.
+    pub(super) fn check_room(&self, sends: &[Outgoing]) -> Result<(), EddyError> {
+        let Some(first) = sends.first() else {
+            return Ok(());
+        };
+        let tenant = first.to.tenant();
+        if !self.outbox.has_room_for(tenant, sends.len()) {
             return Err(EddyError::new(
                 ErrorCode::Overloaded,
-                // How many is not said: they are of all tenants.
-                "too many sends wait for delivery",
+                format!(
+                    "{} sends of this shard wait for delivery",
+                    self.outbox.len_of(tenant)
+                ),
             )
             .hint("A target may be failing: see `eddy dead-letters` and the node's log.")
             .retry_after(Duration::from_secs(1)));

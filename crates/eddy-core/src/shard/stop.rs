@@ -3,6 +3,7 @@
 use super::{Action, EffectStart, Phase, ShardCore};
 use crate::gates::Gated;
 use crate::message::Message;
+use crate::share::Held;
 use eddy_types::{EddyError, ErrorCode};
 
 impl<R> ShardCore<R> {
@@ -37,8 +38,7 @@ impl<R> ShardCore<R> {
         }
         waiting.extend(self.functions.drain());
         self.turns.clear();
-        self.waiting = 0;
-        self.waiting_bytes = 0;
+        self.waiting = Held::default();
         self.deadlines.clear();
         self.lingering.clear();
         self.volatile.clear();

@@ -79,8 +79,8 @@ impl<R> ShardCore<R> {
                 return;
             };
             let message = queued.message;
-            self.waiting -= 1;
-            self.waiting_bytes -= message.operation.weight();
+            let weight = message.operation.weight();
+            self.waiting.remove(agent.tenant(), weight);
             if let Some(deadline) = message.deadline {
                 self.deadlines
                     .remove(&(deadline, queued.number, agent.clone()));

@@ -9,5 +9,6 @@ mod reads;
 mod sends;
 mod stopping;
 mod support;
+mod tenants;
 mod timers;
 mod turns;

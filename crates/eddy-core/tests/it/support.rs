@@ -333,6 +333,12 @@ impl World {
         }
     }
 
+    /// What an error was told with, if it was one.
+    pub fn detail(&self, to: u32) -> Option<String> {
+        let outcome = self.replies.get(&to)?;
+        outcome.as_ref().err().map(|error| error.detail.clone())
+    }
+
     /// The text of a reply, or the code of its error; "-" when there is none yet.
     pub fn said(&self, to: u32) -> String {
         match self.replies.get(&to) {

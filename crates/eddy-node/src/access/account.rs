@@ -4,14 +4,14 @@
 use super::meter::Meter;
 use super::storage::Storage;
 use crate::clock;
-use eddy_types::limits::MAX_WAITING_DEPLOYS;
+use eddy_types::limits::{MAX_DEPLOYS_AT_ONCE, MAX_WAITING_DEPLOYS};
 use eddy_types::{EddyError, ErrorCode, TenantId, TenantSpec};
 use eddy_wasm::MemoryAccount;
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How long a client is told to wait when its tenant has too much under way.
 const RETRY_BUSY: Duration = Duration::from_millis(100);
@@ -30,11 +30,11 @@ pub(crate) struct Account {
     pub(crate) memory: Arc<MemoryAccount>,
     /// When room was last made among its idle instances, in nanoseconds since `since`.
     room_made: AtomicU64,
-    /// One deploy at a time, so that others find a place.
-    deploying: Semaphore,
     waiting_deploys: AtomicU32,
     /// What its rows and its code take on disk.
     pub(crate) storage: Storage,
+    /// Its deploys that are compiled at once: never all that a node does.
+    deploys: Arc<Semaphore>,
     meter: Mutex<Meter>,
     /// What the meter's times count from.
     since: Instant,
@@ -43,12 +43,14 @@ pub(crate) struct Account {
 impl Account {
     pub(crate) fn new(tenant: TenantId, spec: TenantSpec) -> Arc<Self> {
         let memory = Arc::new(MemoryAccount::new(spec.limits.memory));
+        let default = tenant.as_str() == TenantId::DEFAULT;
+        let deploys = if default { MAX_DEPLOYS_AT_ONCE } else { 1 };
         Arc::new(Self {
             tenant,
             memory,
             room_made: AtomicU64::new(0),
-            deploying: Semaphore::new(1),
             waiting_deploys: AtomicU32::new(0),
+            deploys: Arc::new(Semaphore::new(deploys)),
             storage: Storage::default(),
             spec: RwLock::new(Arc::new(spec)),
             in_flight: AtomicU32::new(0),
@@ -95,11 +97,11 @@ impl Account {
             .is_ok()
     }
 
-    /// Waits for the tenant's turn to deploy.
+    /// Waits until the tenant may deploy.
     ///
     /// # Errors
     /// `tenant-limit` when too many of its deploys wait already.
-    pub(crate) async fn deploy_turn(&self) -> Result<SemaphorePermit<'_>, EddyError> {
+    pub(super) async fn deploy(&self) -> Result<OwnedSemaphorePermit, EddyError> {
         let waiting = Waiting::new(&self.waiting_deploys);
         if waiting.before >= MAX_WAITING_DEPLOYS {
             let detail = format!("{} deploys of the tenant wait already", waiting.before);
@@ -107,7 +109,7 @@ impl Account {
                 .hint("Wait for the answer of one deploy before you send another.")
                 .retry_after(RETRY_DEPLOY));
         }
-        let turn = self.deploying.acquire().await;
+        let turn = self.deploys.clone().acquire_owned().await;
         turn.map_err(|_| EddyError::internal("the places of deploys were closed"))
     }
 
@@ -142,7 +144,7 @@ impl Account {
     }
 }
 
-/// Counts a deploy that waits or is under way, until dropped.
+/// Counts a deploy that waits, until dropped.
 struct Waiting<'a> {
     count: &'a AtomicU32,
     before: u32,

@@ -6,6 +6,7 @@ use super::{Access, Entry, token, unknown_tenant};
 use crate::clock;
 use eddy_types::{EddyError, ErrorCode, Permission, Role, TenantId};
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A bearer acting for a tenant.
 #[derive(Clone, Debug)]
@@ -60,6 +61,17 @@ impl Session {
     /// `tenant-limit`.
     pub fn admit(&self) -> Result<TenantPermit, EddyError> {
         self.account.admit()
+    }
+}
+
+impl Session {
+    /// Waits until the tenant may have another deploy compiled, which it then may until the permit is
+    /// dropped. A tenant other than the default one has one at a time, so that another always can.
+    ///
+    /// # Errors
+    /// `tenant-limit` when too many of its deploys wait already.
+    pub async fn deploy_turn(&self) -> Result<OwnedSemaphorePermit, EddyError> {
+        self.account.deploy().await
     }
 }
 

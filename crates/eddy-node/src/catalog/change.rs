@@ -5,6 +5,7 @@ use super::files::Stored;
 use super::load::{Prepared, resolve_env};
 use super::python::{Named, unknown_runtime};
 use super::{Catalog, Owner, unknown_app};
+use eddy_types::limits::MAX_APPS_PER_TENANT;
 use eddy_types::{AppSpec, ComponentKind, Digest, EddyError, ErrorCode, Manifest, Name, TenantId};
 use eddy_wasm::Engine;
 use std::collections::BTreeSet;
@@ -24,6 +25,13 @@ impl Catalog {
         let _changing = self.changing.lock();
         let present = self.app(tenant, &manifest.name);
         let mut spec = resolve(&manifest, &prepared)?;
+        if present.is_none() && self.apps(tenant).len() >= MAX_APPS_PER_TENANT {
+            return Err(EddyError::new(
+                ErrorCode::LimitExceeded,
+                format!("a tenant may have {MAX_APPS_PER_TENANT} apps"),
+            )
+            .hint("Delete those that are not needed: `DELETE /v1/apps/NAME`."));
+        }
         spec.version = present.as_ref().map_or(0, |present| present.spec.version);
         let unchanged = present.filter(|app| *app.spec == spec && app.manifest == manifest);
         if unchanged.is_none() {

@@ -10,6 +10,7 @@ use crate::turns::guarded;
 use crate::{clock, tasks};
 use bytes::Bytes;
 use eddy_bundle::SourceMaps;
+use eddy_types::limits::MAX_MODULES;
 use eddy_types::{
     Component, ComponentKind, Digest, EddyError, Env, ErrorCode, Manifest, MethodSpec, Name,
     TenantId,
@@ -217,6 +218,7 @@ async fn load_js(
     modules: &[Module],
     cancel: &CancelToken,
 ) -> Result<Loaded, EddyError> {
+    check_names(modules)?;
     let sources: Vec<JsModule> = modules
         .iter()
         .map(|module| JsModule {
@@ -228,7 +230,6 @@ async fn load_js(
         .iter()
         .filter_map(|m| Some((m.name.clone(), m.source_map.clone()?)));
     let maps = SourceMaps::new(maps);
-    check_names(modules)?;
     let compiled = engine.compile_js(&sources, cancel).await;
     let program = compiled.map_err(|mut error| {
         error.detail = maps.remap_stack(&error.detail);
@@ -241,8 +242,18 @@ async fn load_js(
     })
 }
 
-/// Names that an import can mean one thing by.
+/// Few enough modules, with names that an import can mean one thing by.
 fn check_names(modules: &[Module]) -> Result<(), EddyError> {
+    if modules.len() > MAX_MODULES {
+        return Err(EddyError::new(
+            ErrorCode::InvalidSource,
+            format!(
+                "there are {} modules; the limit is {MAX_MODULES}",
+                modules.len()
+            ),
+        )
+        .hint("Bundle some of them into one."));
+    }
     let mut seen = BTreeSet::new();
     for Module { name, .. } in modules {
         let reserved = name.is_empty() || name == "eddy" || name.starts_with("eddy:");

@@ -68,7 +68,12 @@ async fn get(client: &Client, url: &str) -> Result<HttpResponse, EddyError> {
     let url = Url::parse(url).expect("a URL");
     let request = Request::new(Method::GET, url.clone());
     let response = client.execute(request).await;
-    read(&url, response.map_err(|error| failed(&url, &error))?).await
+    read(
+        &url,
+        response.map_err(|error| failed(&url, &error))?,
+        Room::default().part(),
+    )
+    .await
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod drain;
 mod durable;
 mod faults;
 mod help;
+mod hostile;
 mod mistakes;
 mod node;
 mod printing;

@@ -90,6 +90,11 @@ impl Node {
         Self::start(data, setup).unwrap_or_else(|(status, log)| panic!("{status}\n{log}"))
     }
 
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL: nothing of the process runs any more.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

@@ -1,0 +1,125 @@
+//! Attacks by mass: what multiplies by itself, and what fills the queues that tenants share.
+
+use super::{Siege, guest, manifest};
+use eddy_types::EddyError;
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_multiplies_leaves_room_for_others() {
+    let siege = Siege::with_guest().await;
+    let all = async {
+        // Functions that invoke themselves, agents that call a tree of agents, and a long chain.
+        let forks = siege.invoke("fork", json!(50));
+        let fans = siege.call("root", "fan", json!(100));
+        let nest = siege.call("0", "nest", Value::Null);
+        // Sends that make two of each, and timers that set timers: they go on by themselves.
+        let bombs = join_all((0..4).map(|n| {
+            let siege = &siege;
+            async move { siege.call(&format!("bomb{n}"), "bomb", Value::Null).await }
+        }));
+        let timers = siege.call("timers", "timers", Value::Null);
+        futures::join!(forks, fans, nest, bombs, timers)
+    };
+    let (_, _, nest, bombs, timers) = Box::pin(siege.during(30, all)).await;
+    if let Ok(nest) = nest {
+        let depth = nest[0].as_u64().expect("where it ended");
+        assert!(depth <= 33, "{nest}");
+    }
+    assert!(bombs.iter().any(Result::is_ok), "{bombs:?}");
+    timers.expect("they are set");
+    // They are still at it.
+    siege.during(30, async {}).await;
+    siege.ends().await;
+}
+
+/// Everything in one shard: messages that wait, sends that do not settle, state in memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_shard_has_room_for_another_tenant() {
+    let siege = Siege::begin().await;
+    let mut manifest = manifest();
+    manifest["agents"] = json!({"hydra": {"durability": "none", "timeout": "30s"}});
+    siege.deploy(manifest, guest()).await.expect("it deploys");
+    let keys = shared_keys(&siege).await;
+
+    // An agent that never takes a message, and others that send to it without end.
+    let blocked = format!("{{{}}}b", keys.tag);
+    let block = siege.call(&blocked, "block", Value::Null);
+    let fill = async {
+        let post = json!({"to": format!("{{{}}}b", keys.tag), "method": "read", "sends": 1000, "bytes": 900});
+        let posts = (0..120).map(|n| {
+            let key = format!("{{{}}}{n}", keys.tag);
+            let (siege, post) = (&siege, &post);
+            async move { siege.call(&key, "post", post.clone()).await }
+        });
+        let state = (0..90).map(|n| {
+            let key = format!("{{{}}}v{n}", keys.tag);
+            let fill = json!({"name": "x", "bytes": 890_000});
+            let siege = &siege;
+            async move { siege.call(&key, "fill", fill).await }
+        });
+        let (posts, state) = futures::join!(join_all(posts), join_all(state));
+        (posts, state)
+    };
+    let (_, (posts, state)) = futures::join!(block, siege.during(3, fill));
+    let full = |ended: &[Result<Value, EddyError>]| {
+        let refused = ended.iter().filter_map(|ended| ended.as_ref().err());
+        refused.filter(|error| error.code.is_retryable()).count()
+    };
+    assert!(full(&posts) > 0, "the outbox was never full");
+    assert!(full(&state) > 0, "the memory for state was never full");
+
+    // The innocent one's own agent in that shard sends, receives and commits all the same.
+    let innocent = |key: &str, method: &str, argument: Value| {
+        let (client, key, method) = (&siege.innocent, key.to_owned(), method.to_owned());
+        let argument = bytes::Bytes::from(argument.to_string());
+        async move {
+            let options = super::within(20);
+            client
+                .call("counter", &key, &method, argument, &options)
+                .await
+        }
+    };
+    let from = format!("{{{}}}from", keys.tag);
+    let to = format!("{{{}}}to", keys.tag);
+    for n in 1..=5 {
+        let left = innocent(&from, "transfer", json!({"to": to, "amount": 1})).await;
+        assert_eq!(left.expect("it sends").result, format!("-{n}"));
+    }
+    let mut balance = bytes::Bytes::new();
+    for _ in 0..200 {
+        balance = innocent(&to, "balance", Value::Null)
+            .await
+            .expect("it answers")
+            .result;
+        if balance == "5" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(balance, "5", "what was sent arrives");
+    siege.ends().await;
+}
+
+struct SharedKeys {
+    /// Keys with this tag are of one shard for both tenants.
+    tag: String,
+}
+
+/// A tag whose shard is the same for both tenants: a shard is told by tenant and key together, so that
+/// one has to be looked for as an attacker would.
+async fn shared_keys(_: &Siege) -> SharedKeys {
+    use eddy_types::{AgentId, Key, Name, ShardMap, TenantId};
+    let map = ShardMap::new(eddy_types::limits::DEFAULT_SHARDS);
+    let shard = |tenant: &str, tag: &str| {
+        let key = Key::new(&format!("{{{tag}}}x")).expect("a key");
+        let name = Name::new("hydra").expect("a name");
+        let tenant = TenantId::new(tenant).expect("a tenant");
+        map.shard_of_agent(&AgentId::new(tenant, name, key))
+    };
+    let mut tags = (0..).map(|n| format!("t{n}"));
+    let tag = tags.find(|tag| shard("attacker", tag) == shard("innocent", tag));
+    SharedKeys {
+        tag: tag.expect("one in sixteen is"),
+    }
+}
