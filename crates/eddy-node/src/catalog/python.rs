@@ -7,6 +7,7 @@ use super::load::compile;
 use crate::facade::{PythonModule, Runtime};
 use bytes::Bytes;
 use eddy_bundle::SourceMaps;
+use eddy_types::limits::MAX_MODULES;
 use eddy_types::{ComponentKind, Digest, EddyError, ErrorCode, TenantId};
 use eddy_wasm::{CancelToken, Code, Engine};
 use std::collections::BTreeSet;
@@ -104,6 +105,11 @@ pub(super) async fn load(
 fn check_names(modules: &[PythonModule]) -> Result<(), EddyError> {
     let mut seen = BTreeSet::new();
     let twice = modules.iter().find(|module| !seen.insert(&module.name));
+    if modules.len() > MAX_MODULES {
+        let detail = format!("there are {} modules; the limit is {MAX_MODULES}", modules.len());
+        return Err(EddyError::new(ErrorCode::InvalidSource, detail)
+            .hint("Leave out what the code does not import."));
+    }
     let why = match (modules.is_empty(), twice) {
         (true, _) => "a Python component has no module".to_owned(),
         (_, Some(module)) => format!("the module {:?} stands there twice", module.name),
