@@ -10,17 +10,19 @@ mod dead_letter;
 mod deploy;
 pub mod headers;
 mod invocation;
+pub mod log;
 mod problem;
 mod time;
 
 pub use agent::{Agent, AgentPage, AgentRef};
 pub use app::{AgentType, App, AppComponent, AppList, Function, Method, Retries};
 #[cfg(feature = "client")]
-pub use client::{Answer, CallOptions, Client, PageQuery};
+pub use client::{Answer, CallOptions, Client, LogEvent, LogQuery, LogStream, PageQuery};
 pub use dead_letter::{DeadLetter, DeadLetterPage, DeadLetterSource};
 pub use deploy::{Base64, DeployComponent, DeployRequest, Module};
 pub use invocation::{
     Invocation, InvocationPage, InvocationStatus, InvocationTarget, LogLine, json_or_text,
 };
+pub use log::{LogEntry, LogMissed, LogPage};
 pub use problem::{GuestProblem, PROBLEM_JSON, Problem};
 pub use time::rfc3339;

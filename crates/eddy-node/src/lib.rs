@@ -13,6 +13,7 @@
 //! | `catalog` | what is deployed |
 //! | `listing` | look-ups for the API |
 //! | `durability` | journal, store, checkpoints, replay |
+//! | `logs` | what guests log, as they write it |
 //! | `recent`, `stats` | invocations and counters |
 //! | `data_dir`, `clock`, `tasks`, `reply` | the ground |
 
@@ -30,6 +31,7 @@ mod lifecycle;
 mod listing;
 mod live;
 mod load;
+mod logs;
 mod node;
 mod process;
 mod recent;
@@ -44,4 +46,7 @@ mod tasks;
 mod turns;
 
 pub use facade::*;
+pub use logs::{
+    LogEntry, LogFilter, LogId, LogLevel, LogNews, LogReader, LogSince, LogSource, LogStart,
+};
 pub use node::Node;

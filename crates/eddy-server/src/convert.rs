@@ -2,7 +2,7 @@
 
 use eddy_api::{
     Agent, AgentRef, DeadLetter, DeadLetterSource, Invocation, InvocationStatus, InvocationTarget,
-    LogLine, Problem, json_or_text, rfc3339,
+    LogEntry, LogLine, Problem, json_or_text, rfc3339,
 };
 use eddy_core::Sender;
 use eddy_node::{AgentInfo, DeadLetterInfo, InvocationInfo};
@@ -75,6 +75,20 @@ fn target(target: eddy_node::InvocationTarget) -> InvocationTarget {
             method: Some(method.to_string()),
             ..InvocationTarget::default()
         },
+    }
+}
+
+pub(crate) fn log_entry(line: &eddy_node::LogEntry) -> LogEntry {
+    let source = &line.source;
+    LogEntry {
+        id: line.id.to_string(),
+        at: rfc3339(line.at),
+        level: line.level.as_str().to_owned(),
+        app: source.app.to_string(),
+        target: target(source.target.clone()),
+        invocation: source.invocation.to_string(),
+        message: line.message.clone(),
+        failed: source.failed().map(|code| code.to_string()),
     }
 }
 

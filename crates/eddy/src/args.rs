@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::parser::ValueSource;
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use eddy_types::limits::DEFAULT_GRACE;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -92,6 +92,8 @@ pub(crate) enum Command {
     /// List what ran, or show one invocation
     #[command(visible_alias = "invocation")]
     Invocations(InvocationsArgs),
+    /// Show what guests log, or follow it
+    Logs(LogsArgs),
     /// List deliveries that were given up; redrive or discard them
     DeadLetters {
         #[command(subcommand)]
@@ -208,6 +210,57 @@ pub(crate) struct InvocationsArgs {
     /// List at most so many
     #[arg(long, default_value_t = 20)]
     pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Go on with each line as it is written, until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only lines of this app
+    #[arg(long, value_name = "APP")]
+    pub(crate) app: Option<String>,
+    /// Only lines of this function
+    #[arg(long, value_name = "FUNCTION", conflicts_with = "agent")]
+    pub(crate) function: Option<String>,
+    /// Only lines of this agent, or of all agents of a type
+    #[arg(long, value_name = "TYPE[/KEY]")]
+    pub(crate) agent: Option<String>,
+    /// Only lines of this invocation
+    #[arg(long, value_name = "ID")]
+    pub(crate) invocation: Option<String>,
+    /// Only lines at least this important
+    #[arg(long)]
+    pub(crate) level: Option<Level>,
+    /// Only lines from then on: how long ago, such as 10m, or 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// At most so many lines; with --follow: so many to begin with
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: usize,
+}
+
+/// How important a line of the log is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Level {
+    /// As the API has it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

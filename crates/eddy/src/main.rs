@@ -11,9 +11,10 @@ mod memory;
 mod output;
 mod progress;
 mod remote;
+mod signals;
 
 use args::{AgentCommand, Cli, Command};
-use commands::{agents, apps, calls, dead_letters, deploy, invocations, up};
+use commands::{agents, apps, calls, dead_letters, deploy, invocations, logs, up};
 use exit::Failed;
 use output::Output;
 use remote::Remote;
@@ -73,6 +74,7 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failed> {
             command: AgentCommand::Delete { address, keyed },
         } => agents::delete(&remote()?, &address, keyed, output).await,
         Command::Invocations(args) => invocations::run(&remote()?, &args, output).await,
+        Command::Logs(args) => logs::run(&remote()?, &args, output).await,
         Command::DeadLetters { command } => dead_letters::run(&remote()?, command, output).await,
     }
 }

@@ -32,17 +32,27 @@ impl Output {
         document: &impl Serialize,
         text: impl FnOnce() -> String,
     ) -> Result<(), Failed> {
+        self.line(document, text).map(drop)
+    }
+
+    /// One of many pieces of data; whether there is still somebody who reads.
+    pub(crate) fn line(
+        &self,
+        document: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<bool, Failed> {
         let text = match self.json {
             true => serde_json::to_string(document).expect("documents of the API are plain data"),
             false => text(),
         };
         if text.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         match print_line(&text) {
+            Ok(()) => Ok(true),
             // A reader that has seen enough (`eddy ls | head`) is not an error.
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failed::output(&error)),
-            _ => Ok(()),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(Failed::output(&error)),
         }
     }
 

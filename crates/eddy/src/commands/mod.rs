@@ -6,4 +6,5 @@ pub(crate) mod calls;
 pub(crate) mod dead_letters;
 pub(crate) mod deploy;
 pub(crate) mod invocations;
+pub(crate) mod logs;
 pub(crate) mod up;

@@ -7,6 +7,7 @@ use crate::exit::Failed;
 use crate::input;
 use crate::output::Output;
 use crate::progress;
+use crate::signals::Signals;
 use anstream::{AutoStream, ColorChoice};
 use eddy_api::{App, Problem};
 use eddy_bundle::{Bundle, BundledCode};
@@ -20,7 +21,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
@@ -280,33 +280,4 @@ async fn drain(serving: Option<Serving>, node: &Node, grace: Duration) -> Result
     // Connections whose client does not read are given up.
     let _ = tokio::time::timeout(LAST_ANSWERS, task).await;
     closed
-}
-
-/// SIGINT and SIGTERM.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Failed> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| {
-                let detail = format!("signals cannot be listened for: {error}");
-                Failed::stopped(EddyError::internal(detail))
-            })
-        };
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    /// The name of the next one.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-        }
-    }
 }

@@ -14,6 +14,7 @@ fn help_of_every_command() {
         "agents",
         "agent",
         "invocations",
+        "logs",
         "dead-letters",
     ];
     let mut text = String::new();

@@ -12,6 +12,7 @@ mod drain;
 mod durable;
 mod faults;
 mod help;
+mod logs;
 mod mistakes;
 mod node;
 mod printing;
