@@ -16,7 +16,7 @@ mod wasm;
 pub use problem::{BundleError, Problem};
 
 use eddy_types::{Manifest, Name};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What `eddy deploy` uploads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +65,23 @@ pub struct JsModule {
 /// found, each with its place where there is one), `invalid-argument` for a path that is none of
 /// these, `payload-too-large` beyond [`eddy_types::limits::MAX_DEPLOY_BYTES`].
 pub fn bundle(path: &Path) -> Result<Bundle, BundleError> {
+    assemble(entry::plan(path)?)
+}
+
+/// As [`bundle`]; puts the files into `looked_at` that it read or looked for, also when it fails: a
+/// change of any of them may change the outcome, and nothing else does.
+///
+/// Errors: those of [`bundle`].
+pub fn bundle_noting(path: &Path, looked_at: &mut Vec<PathBuf>) -> Result<Bundle, BundleError> {
+    looked_at.extend(entry::beginnings(path));
     let plan = entry::plan(path)?;
+    let project = plan.project.clone();
+    let bundle = assemble(plan);
+    looked_at.extend(project.looked_at());
+    bundle
+}
+
+fn assemble(plan: entry::Plan) -> Result<Bundle, BundleError> {
     let mut budget = project::Budget::default();
     let mut components = Vec::with_capacity(plan.manifest.components.len());
     for (name, component) in &plan.manifest.components {

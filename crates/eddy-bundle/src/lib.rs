@@ -14,4 +14,6 @@ mod compile;
 pub use remap::SourceMaps;
 
 #[cfg(feature = "compile")]
-pub use compile::{Bundle, BundleError, BundledCode, BundledComponent, JsModule, Problem, bundle};
+pub use compile::{
+    Bundle, BundleError, BundledCode, BundledComponent, JsModule, Problem, bundle, bundle_noting,
+};

@@ -13,6 +13,7 @@
 //! | `catalog` | what is deployed |
 //! | `listing` | look-ups for the API |
 //! | `durability` | journal, store, checkpoints, replay |
+//! | `machine` | what a node needs of its machine, for `eddy doctor` |
 //! | `logs` | what guests log, as they write it |
 //! | `recent`, `stats` | invocations and counters |
 //! | `data_dir`, `clock`, `tasks`, `reply` | the ground |
@@ -32,6 +33,7 @@ mod listing;
 mod live;
 mod load;
 mod logs;
+mod machine;
 mod node;
 mod process;
 mod recent;
@@ -49,4 +51,5 @@ pub use facade::*;
 pub use logs::{
     LogEntry, LogFilter, LogId, LogLevel, LogNews, LogReader, LogSince, LogSource, LogStart,
 };
+pub use machine::{FlushTimes, map_shortage, measure_flushes};
 pub use node::Node;

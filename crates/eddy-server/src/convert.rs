@@ -78,7 +78,9 @@ fn target(target: eddy_node::InvocationTarget) -> InvocationTarget {
     }
 }
 
-pub(crate) fn log_entry(line: &eddy_node::LogEntry) -> LogEntry {
+/// A line of the log as the API has it.
+#[must_use]
+pub fn log_entry(line: &eddy_node::LogEntry) -> LogEntry {
     let source = &line.source;
     LogEntry {
         id: line.id.to_string(),

@@ -25,6 +25,7 @@ mod routes;
 mod state;
 mod tls;
 
+pub use convert::log_entry;
 pub use eddy_link::tls::TlsServer;
 pub use listen::{Server, check_listen};
 pub use routes::openapi_json;

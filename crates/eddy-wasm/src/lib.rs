@@ -36,3 +36,4 @@ pub use host::{
 };
 pub use instance::{Instance, InstanceLimits, Target, TurnOutcome};
 pub use js::{JsModule, JsProgram};
+pub use maps::shortage as map_shortage;

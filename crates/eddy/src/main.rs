@@ -4,6 +4,8 @@
 mod args;
 mod caller;
 mod commands;
+mod dev;
+mod doctor;
 mod examples;
 mod exit;
 mod input;
@@ -14,7 +16,7 @@ mod remote;
 mod signals;
 
 use args::{AgentCommand, Cli, Command};
-use commands::{agents, apps, calls, dead_letters, deploy, invocations, logs, up};
+use commands::{agents, apps, calls, dead_letters, deploy, invocations, logs, shell, up};
 use exit::Failed;
 use output::Output;
 use remote::Remote;
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
     };
     let output = Output::new(cli.json);
     let runtime = match cli.command {
-        Command::Up(_) => Builder::new_multi_thread().enable_all().build(),
+        Command::Up(_) | Command::Dev(_) => Builder::new_multi_thread().enable_all().build(),
         _ => Builder::new_current_thread().enable_all().build(),
     };
     let result = match runtime {
@@ -52,7 +54,9 @@ fn ended(result: Result<(), Failed>, output: &Output) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
-            output.error(&failed.error);
+            if let Some(error) = &failed.error {
+                output.error(error);
+            }
             ExitCode::from(failed.exit)
         }
     }
@@ -62,9 +66,12 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failed> {
     let remote = || Remote::new(&cli.url, cli.tls_ca.as_deref());
     match cli.command {
         Command::Up(args) => up::run(args, output).await,
+        Command::New(args) => commands::new::run(&args, output),
+        Command::Dev(args) => commands::dev::run(args, output).await,
         Command::Deploy(args) => deploy::run(&remote()?, &args, output).await,
         Command::Invoke(args) => calls::invoke(&remote()?, args, output).await,
         Command::Call(args) => calls::call(&remote()?, args, output).await,
+        Command::Delete { app } => apps::delete(&remote()?, &app, output).await,
         Command::Ls => apps::list(&remote()?, output).await,
         Command::Agents(args) => agents::list(&remote()?, &args, output).await,
         Command::Agent {
@@ -74,6 +81,9 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failed> {
             command: AgentCommand::Delete { address, keyed },
         } => agents::delete(&remote()?, &address, keyed, output).await,
         Command::Invocations(args) => invocations::run(&remote()?, &args, output).await,
+        Command::Doctor(args) => commands::doctor::run(remote(), &args, output).await,
+        Command::Completions { shell } => shell::completions(shell, output),
+        Command::Man { out } => shell::man(out.as_deref(), output),
         Command::Logs(args) => logs::run(&remote()?, &args, output).await,
         Command::DeadLetters { command } => dead_letters::run(&remote()?, command, output).await,
     }

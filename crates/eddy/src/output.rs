@@ -48,12 +48,12 @@ impl Output {
         if text.is_empty() {
             return Ok(true);
         }
-        match print_line(&text) {
-            Ok(()) => Ok(true),
-            // A reader that has seen enough (`eddy ls | head`) is not an error.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-            Err(error) => Err(Failed::output(&error)),
-        }
+        written(print_line(&text))
+    }
+
+    /// Text that is made for other programs, and the same with `--json`.
+    pub(crate) fn text(&self, text: &str) -> Result<(), Failed> {
+        written(print_line(text)).map(drop)
     }
 
     /// Talk, for people only.
@@ -71,6 +71,15 @@ impl Output {
         } else {
             tell(for_people(error));
         }
+    }
+}
+
+/// Whether somebody still reads: one that has seen enough (`eddy ls | head`) is not an error.
+fn written(printed: io::Result<()>) -> Result<bool, Failed> {
+    match printed {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failed::output(&error)),
     }
 }
 

@@ -79,11 +79,16 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     tokio::select! {
         drained = drain(serving, &node, args.grace) => ended.and(drained.map_err(Failed::stopped)),
         name = signals.next() => {
-            let detail = format!("{name} came before everything had ended");
-            let error = EddyError::new(ErrorCode::ShuttingDown, detail);
-            Err(Failed::stopped(error.hint("Nothing acknowledged is lost; the next start replays the journal.")))
+            Err(interrupted(name))
         }
     }
+}
+
+/// The node was told twice.
+pub(crate) fn interrupted(name: &str) -> Failed {
+    let detail = format!("{name} came before everything had ended");
+    let error = EddyError::new(ErrorCode::ShuttingDown, detail);
+    Failed::stopped(error.hint("Nothing acknowledged is lost; the next start replays the journal."))
 }
 
 /// What the node shows over TLS. The options come together, or not at all.
@@ -102,7 +107,7 @@ fn certificate(args: &UpArgs) -> Result<Option<TlsServer>, EddyError> {
     })
 }
 
-fn log_to_stderr() -> Result<(), EddyError> {
+pub(crate) fn log_to_stderr() -> Result<(), EddyError> {
     let filter = EnvFilter::builder()
         .with_env_var("EDDY_LOG")
         .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
@@ -126,7 +131,7 @@ fn colour() -> bool {
     AutoStream::choice(&std::io::stderr()) != ColorChoice::Never
 }
 
-fn config(args: &UpArgs) -> NodeConfig {
+pub(crate) fn config(args: &UpArgs) -> NodeConfig {
     let secrets: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
@@ -148,7 +153,7 @@ fn bundle(path: &Path, output: &Output) -> Result<Bundle, Failed> {
 }
 
 /// Takes the address before anything compiles, so that one in use is found out early.
-async fn bind(address: SocketAddr, node: &Arc<Node>) -> Result<Server, Failed> {
+pub(crate) async fn bind(address: SocketAddr, node: &Arc<Node>) -> Result<Server, Failed> {
     match Server::bind(address, node.clone()).await {
         Ok(server) => Ok(server),
         Err(error) => {
@@ -172,7 +177,7 @@ async fn deploy(node: &Node, bundles: Vec<Bundle>, output: &Output) -> Result<Ex
     Ok(all)
 }
 
-fn deployment(bundle: Bundle) -> Deployment {
+pub(crate) fn deployment(bundle: Bundle) -> Deployment {
     let components = bundle.components.into_iter().map(|component| {
         let code = match component.code {
             BundledCode::Wasm(bytes) => Code::Wasm(bytes.into()),
@@ -251,13 +256,13 @@ impl Ready {
 }
 
 /// The server beside the node.
-struct Serving {
+pub(crate) struct Serving {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Serving {
-    fn start(server: Server) -> Self {
+    pub(crate) fn start(server: Server) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         #[allow(
             clippy::disallowed_methods,
@@ -271,7 +276,11 @@ impl Serving {
 }
 
 /// No new connections; running turns get the grace; their answers still go out.
-async fn drain(serving: Option<Serving>, node: &Node, grace: Duration) -> Result<(), EddyError> {
+pub(crate) async fn drain(
+    serving: Option<Serving>,
+    node: &Node,
+    grace: Duration,
+) -> Result<(), EddyError> {
     let Some(Serving { stop, task }) = serving else {
         return node.shutdown(grace).await;
     };

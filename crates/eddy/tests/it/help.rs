@@ -6,6 +6,8 @@ use crate::binary::eddy;
 fn help_of_every_command() {
     let commands = [
         "",
+        "new",
+        "dev",
         "up",
         "deploy",
         "invoke",
@@ -15,6 +17,10 @@ fn help_of_every_command() {
         "agent",
         "invocations",
         "logs",
+        "delete",
+        "doctor",
+        "completions",
+        "man",
         "dead-letters",
     ];
     let mut text = String::new();

@@ -4,7 +4,7 @@ use crate::binary::command;
 use crate::node::{Node, Setup};
 use eddy_api::LogQuery;
 use eddy_types::ErrorCode;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
 

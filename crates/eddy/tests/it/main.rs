@@ -7,9 +7,11 @@
 
 mod binary;
 mod crash;
+mod dev;
 mod disk;
 mod drain;
 mod durable;
+mod every;
 mod faults;
 mod help;
 mod logs;
