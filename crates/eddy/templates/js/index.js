@@ -23,7 +23,7 @@ export const guestbook = agent({
 });
 
 /** A function: no state, any number of them at once. */
-export const greet = fn((ctx, { name = "world" } = {}) => {
+export const greet = fn((ctx, /** @type {{ name?: string }} */ { name = "world" } = {}) => {
   ctx.log.debug("greeting", name);
   return `Hello, ${name}!`;
 });
