@@ -11,6 +11,7 @@ mod dead_letter;
 mod deploy;
 pub mod headers;
 mod invocation;
+pub mod log;
 mod problem;
 mod time;
 
@@ -21,11 +22,14 @@ pub use access::{
 pub use agent::{Agent, AgentPage, AgentRef};
 pub use app::{AgentType, App, AppComponent, AppList, Function, Method, Retries};
 #[cfg(feature = "client")]
-pub use client::{Answer, CallOptions, Client, Credentials, PageQuery};
+pub use client::{
+    Answer, CallOptions, Client, Credentials, LogEvent, LogQuery, LogStream, PageQuery,
+};
 pub use dead_letter::{DeadLetter, DeadLetterPage, DeadLetterSource};
 pub use deploy::{Base64, DeployComponent, DeployRequest, Module, PythonModule};
 pub use invocation::{
     Invocation, InvocationPage, InvocationStatus, InvocationTarget, LogLine, json_or_text,
 };
+pub use log::{LogEntry, LogMissed, LogPage};
 pub use problem::{GuestProblem, PROBLEM_JSON, Problem};
 pub use time::rfc3339;

@@ -21,7 +21,7 @@ pub use python::PythonModule;
 pub use tests::{LIST_TESTS, RUN_TEST, TestFile, test_files};
 
 use eddy_types::{Manifest, Name};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What `eddy deploy` uploads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,27 @@ pub fn bundle(path: &Path) -> Result<Bundle, BundleError> {
 /// The same, and `tell` gets each line that a tool prints while it builds, in colours where the tool
 /// has some. Without it the lines are part of the error when the tool fails.
 pub fn bundle_telling(path: &Path, tell: Option<&dyn Fn(&str)>) -> Result<Bundle, BundleError> {
+    assemble(entry::plan(path)?, tell)
+}
+
+/// As [`bundle_telling`]; puts the files into `looked_at` that it read or looked for, also when it fails: a
+/// change of any of them may change the outcome, and nothing else does.
+///
+/// Errors: those of [`bundle`].
+pub fn bundle_noting(
+    path: &Path,
+    tell: Option<&dyn Fn(&str)>,
+    looked_at: &mut Vec<PathBuf>,
+) -> Result<Bundle, BundleError> {
+    looked_at.extend(entry::beginnings(path));
     let plan = entry::plan(path)?;
+    let project = plan.project.clone();
+    let bundle = assemble(plan, tell);
+    looked_at.extend(project.looked_at());
+    bundle
+}
+
+fn assemble(plan: entry::Plan, tell: Option<&dyn Fn(&str)>) -> Result<Bundle, BundleError> {
     let mut budget = project::Budget::default();
     let mut components = Vec::with_capacity(plan.manifest.components.len());
     for (name, component) in &plan.manifest.components {

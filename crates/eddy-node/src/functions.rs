@@ -5,7 +5,7 @@ use crate::access::TenantPermit;
 use crate::catalog::{App, Loaded};
 use crate::clock;
 use crate::effects::{Caller, answer};
-use crate::host::{FunctionHost, TurnShared};
+use crate::host::{FunctionHost, TurnShared, who_invokes};
 use crate::inner::Inner;
 use crate::load::{Load, Running};
 use crate::recent::Ran;
@@ -302,7 +302,7 @@ async fn run_instance(
     let shared = Arc::new(TurnShared::default());
     inner.recent.running(start.id, began);
     let caller = Caller::of_function(inner, app, &start, deadline, durable);
-    let host = FunctionHost::new(caller, began, shared.clone());
+    let host = FunctionHost::new(caller, start.function.clone(), began, shared.clone());
     let target = Target::Function(start.function.name.clone());
     // On whatever version it began, it ends.
     let tenant = &start.function.tenant;
@@ -334,7 +334,9 @@ async fn run_instance(
     inner
         .stats
         .function(&outcome, matches!(ran, Run::Failed(_)), run);
-    let logs = shared.take_logs();
+    let logs = shared.end_log(inner, outcome.as_ref().err(), || {
+        who_invokes(app, &start.function, start.id)
+    });
     let measured = Ran {
         cold: true,
         run,

@@ -6,32 +6,24 @@ mod others;
 use crate::catalog::App;
 use crate::clock;
 use crate::effects::{self, Caller};
-use crate::facade::LogLine;
+use crate::facade::{InvocationTarget, LogLine};
 use crate::inner::Inner;
-use crate::recent::LOG_LINE;
+use crate::logs::{LogSource, TurnLog};
 use bytes::Bytes;
-use eddy_core::{Effects, Outgoing, Range, StoreView as _, TurnPolicy, TurnStart};
-use eddy_types::limits::MAX_LOG_BYTES_PER_INVOCATION;
-use eddy_types::{AgentId, EddyError, ErrorCode, MethodName, Name, Timestamp};
+use eddy_core::{Effects, MessageId, Outgoing, Range, StoreView as _, TurnPolicy, TurnStart};
+use eddy_types::{AgentId, EddyError, ErrorCode, MethodName, Name, TenantId, Timestamp};
 use eddy_wasm::{Entry, HttpRequest, LogLevel, PendingFuture, TurnHost, Value};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use others::{FunctionHost, SnapshotHost};
+pub(crate) use others::{FunctionHost, SnapshotHost, who_invokes};
 
 /// What a turn leaves behind for the node.
 #[derive(Default)]
 pub(crate) struct TurnShared {
     effects: Mutex<Effects>,
-    logs: Mutex<Logs>,
-}
-
-#[derive(Default)]
-struct Logs {
-    lines: Vec<LogLine>,
-    bytes: usize,
-    dropped: usize,
+    log: Mutex<TurnLog>,
 }
 
 impl TurnShared {
@@ -39,40 +31,37 @@ impl TurnShared {
         std::mem::take(&mut self.effects.lock())
     }
 
-    pub(crate) fn take_logs(&self) -> Vec<LogLine> {
-        let mut logs = std::mem::take(&mut *self.logs.lock());
-        if logs.dropped > 0 {
-            let message = format!("{} more lines were dropped: the log is full", logs.dropped);
-            logs.lines.push(LogLine {
-                at: clock::now(),
-                level: "warn",
-                message,
-            });
-        }
-        logs.lines
+    /// The log, when the attempt is over; from `error` on when it failed.
+    pub(crate) fn end_log(
+        &self,
+        inner: &Inner,
+        error: Option<&EddyError>,
+        who: impl Fn() -> (TenantId, LogSource),
+    ) -> Vec<LogLine> {
+        std::mem::take(&mut *self.log.lock()).end(&inner.logs, error, who)
     }
 
-    fn log(&self, level: LogLevel, message: &str) {
-        let mut logs = self.logs.lock();
-        let bytes = message.len() + LOG_LINE;
-        if logs.bytes + bytes > MAX_LOG_BYTES_PER_INVOCATION {
-            logs.dropped += 1;
-            return;
-        }
-        logs.bytes += bytes;
-        let level = match level {
-            LogLevel::Trace => "trace",
-            LogLevel::Debug => "debug",
-            LogLevel::Info => "info",
-            LogLevel::Warn => "warn",
-            LogLevel::Error => "error",
-        };
-        logs.lines.push(LogLine {
-            at: clock::now(),
-            level,
-            message: message.to_owned(),
-        });
+    fn log(
+        &self,
+        inner: &Inner,
+        level: LogLevel,
+        message: &str,
+        who: impl FnOnce() -> (TenantId, LogSource),
+    ) {
+        self.log.lock().line(&inner.logs, level, message, who);
     }
+}
+
+/// An attempt at a turn, as the log names it.
+pub(crate) fn who(
+    app: &App,
+    agent: &AgentId,
+    method: &MethodName,
+    id: MessageId,
+) -> (TenantId, LogSource) {
+    let target = InvocationTarget::Method(agent.clone(), method.clone());
+    let source = LogSource::new(app.spec.name.clone(), target, id);
+    (agent.tenant().clone(), source)
 }
 
 /// What every guest has: its app, its id, its clock, its log.
@@ -329,6 +318,9 @@ impl TurnHost for AgentHost {
     }
 
     fn log(&mut self, level: LogLevel, message: &str) {
-        self.common.shared.log(level, message);
+        let (common, start) = (&self.common, &self.start);
+        common.shared.log(&common.caller.inner, level, message, || {
+            who(&common.app, &start.agent, &start.method, start.id)
+        });
     }
 }

@@ -6,6 +6,7 @@ use crate::catalog::Catalog;
 use crate::clock;
 use crate::durability::Applier;
 use crate::live::LiveAgents;
+use crate::logs::LogHub;
 use crate::recent::Recent;
 use crate::reply::Reply;
 use crate::runners::Runners;
@@ -74,6 +75,7 @@ pub(crate) struct Inner {
     pub(crate) catalog: Catalog,
     pub(crate) applier: Applier,
     pub(crate) recent: Recent,
+    pub(crate) logs: LogHub,
     pub(crate) stats: Stats,
     pub(crate) tasks: Tasks,
     pub(crate) runners: Runners,

@@ -17,6 +17,8 @@
 //! | `durability` | journal, store, checkpoints, replay |
 //! | `simulate` | a clock that tests put forward |
 //! | `sealed` | names that tell nothing |
+//! | `machine` | what a node needs of its machine, for `eddy doctor` |
+//! | `logs` | what guests log, as they write it |
 //! | `recent`, `stats` | invocations and counters |
 //! | `data_dir`, `clock`, `tasks`, `reply` | the ground |
 
@@ -36,6 +38,8 @@ mod lifecycle;
 mod listing;
 mod live;
 mod load;
+mod logs;
+mod machine;
 mod node;
 mod process;
 mod recent;
@@ -56,4 +60,8 @@ pub use access::{
     NewToken, OfflineAccess, Session, TenantInfo, TenantPermit, TokenInfo, TokenText,
 };
 pub use facade::*;
+pub use logs::{
+    LogEntry, LogFilter, LogId, LogLevel, LogNews, LogReader, LogSince, LogSource, LogStart,
+};
+pub use machine::{FlushTimes, map_shortage, measure_flushes};
 pub use node::Node;

@@ -8,6 +8,7 @@ use crate::data_dir::DataDir;
 use crate::durability::{self, Applier, Events};
 use crate::facade::NodeConfig;
 use crate::inner::{Inner, Shard};
+use crate::logs::LogHub;
 use crate::recent::Recent;
 use crate::runners::Runners;
 use crate::sealed::Sealer;
@@ -83,6 +84,7 @@ pub(crate) fn open(
         shards.push(Shard::new(shard, view, core));
     }
     let counting = Arc::<LocalJournal>::clone(&journal);
+    let closing = CancellationToken::new();
     let inner = Arc::new(Inner {
         engine,
         journal,
@@ -104,7 +106,8 @@ pub(crate) fn open(
         retired: Arc::default(),
         busy: AtomicUsize::new(0),
         abort: CancellationToken::new(),
-        closing: CancellationToken::new(),
+        logs: LogHub::new(closing.clone()),
+        closing,
         fatal: watch::Sender::new(None),
         resumed: Mutex::new(waiting),
     });

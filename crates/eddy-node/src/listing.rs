@@ -18,11 +18,11 @@ use std::time::Duration;
 
 const DEFAULT_PAGE: usize = 100;
 
-fn limit_of(page: &PageRequest) -> usize {
+pub(crate) fn limit_of(page: &PageRequest) -> usize {
     page.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE)
 }
 
-fn bad_cursor() -> EddyError {
+pub(crate) fn bad_cursor() -> EddyError {
     EddyError::new(
         ErrorCode::InvalidArgument,
         "the cursor is not one that a listing gave",

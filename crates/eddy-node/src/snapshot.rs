@@ -4,7 +4,7 @@
 use crate::catalog::App;
 use crate::clock;
 use crate::facade::{CallOptions, Reply as Answer};
-use crate::host::{SnapshotHost, TurnShared};
+use crate::host::{SnapshotHost, TurnShared, who};
 use crate::inner::Inner;
 use crate::turns::{checked, earliest, guarded, instantiate, limit_of, told};
 use bytes::Bytes;
@@ -41,10 +41,10 @@ pub(crate) async fn query(
     let id = clock::fresh_id();
     let view = inner.store.snapshot(inner.map.shard_of_agent(&agent));
     let shared = Arc::new(TurnShared::default());
-    let host = SnapshotHost::new(app.clone(), agent.clone(), id, began, view, shared);
-    let tenant = agent.tenant().clone();
-    let target = Target::Method(agent, method);
-    let ran = guarded(inner, &tenant, deadline, pending(), &cancel, async {
+    let named = (agent.clone(), method.clone(), id);
+    let host = SnapshotHost::new(inner, app.clone(), named, began, view, shared.clone());
+    let target = Target::Method(agent.clone(), method.clone());
+    let ran = guarded(inner, agent.tenant(), deadline, pending(), &cancel, async {
         let mut instance = instantiate(inner, &app, loaded, spec.memory, &cancel).await?;
         instance
             .handle(&target, argument, Box::new(host), &cancel)
@@ -55,6 +55,9 @@ pub(crate) async fn query(
         Ok(outcome) => checked(outcome).map_err(|error| loaded.remap(error)),
         Err(fault) => Err(told(fault, loaded)),
     };
+    shared.end_log(inner, outcome.as_ref().err(), || {
+        who(&app, &agent, &method, id)
+    });
     Ok(Answer {
         invocation: id,
         outcome,

@@ -3,7 +3,7 @@
 
 use crate::catalog::{App, Loaded, unknown_method};
 use crate::clock;
-use crate::host::{AgentHost, TurnShared};
+use crate::host::{AgentHost, TurnShared, who};
 use crate::inner::Inner;
 use crate::load::Running;
 use crate::recent::{Ran, TurnRecord};
@@ -209,7 +209,9 @@ impl Turn {
             cold: worked.cold,
             run,
             memory: worked.memory,
-            logs: self.shared.take_logs(),
+            logs: self.shared.end_log(inner, end.error(), || {
+                who(&self.app, &self.agent, &self.method, self.invocation)
+            }),
         };
         inner.recent.turn_ran(self.record(), ran);
         over(inner, self.id, self.agent, kept, end, self.policy);

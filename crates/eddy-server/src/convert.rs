@@ -2,7 +2,7 @@
 
 use eddy_api::{
     Agent, AgentRef, DeadLetter, DeadLetterSource, Invocation, InvocationStatus, InvocationTarget,
-    LogLine, Problem, Token, json_or_text, rfc3339,
+    LogEntry, LogLine, Problem, Token, json_or_text, rfc3339,
 };
 use eddy_core::Sender;
 use eddy_node::{AgentInfo, DeadLetterInfo, InvocationInfo, TokenInfo};
@@ -88,6 +88,22 @@ fn target(target: eddy_node::InvocationTarget) -> InvocationTarget {
             method: Some(method.to_string()),
             ..InvocationTarget::default()
         },
+    }
+}
+
+/// A line of the log as the API has it.
+#[must_use]
+pub fn log_entry(line: &eddy_node::LogEntry) -> LogEntry {
+    let source = &line.source;
+    LogEntry {
+        id: line.id.to_string(),
+        at: rfc3339(line.at),
+        level: line.level.as_str().to_owned(),
+        app: source.app.to_string(),
+        target: target(source.target.clone()),
+        invocation: source.invocation.to_string(),
+        message: line.message.clone(),
+        failed: source.failed().map(|code| code.to_string()),
     }
 }
 

@@ -27,7 +27,7 @@ mod routes;
 mod state;
 mod tls;
 
-pub use convert::token;
+pub use convert::{log_entry, token};
 pub use eddy_link::tls::TlsServer;
 pub use listen::{Protection, Server, check_listen};
 pub use routes::openapi_json;

@@ -59,7 +59,7 @@ pub(crate) fn no_strange_query(method: &Method, uri: &Uri) -> Result<(), EddyErr
     };
     let path = uri.path();
     let of_a_type = path.strip_prefix("/v1/agents/");
-    let lists = matches!(path, "/v1/invocations" | "/v1/dead-letters")
+    let lists = matches!(path, "/v1/invocations" | "/v1/logs" | "/v1/dead-letters")
         || of_a_type.is_some_and(|rest| !rest.contains('/'));
     if lists && matches!(*method, Method::GET | Method::HEAD) {
         return Ok(());

@@ -75,6 +75,12 @@ pub const MAX_BACKOFF: Duration = Duration::from_secs(30);
 pub const MAX_TIMER_DELAY: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Bytes of log one invocation may write; beyond it lines are dropped and counted.
 pub const MAX_LOG_BYTES_PER_INVOCATION: usize = 64 << 10;
+/// Recent log lines that a node keeps in memory, of each tenant.
+pub const MAX_LOG_LINES_KEPT: usize = 10_000;
+/// Bytes of recent log lines that a node keeps in memory, of each tenant.
+pub const MAX_LOG_BYTES_KEPT: usize = 4 << 20;
+/// Readers that follow the log of one tenant at once.
+pub const MAX_LOG_READERS: usize = 64;
 /// Records of finished invocations the node keeps in memory when they are not durable.
 pub const MAX_RECENT_INVOCATIONS: usize = 10_000;
 /// Largest response body of an outbound `fetch`, in bytes.

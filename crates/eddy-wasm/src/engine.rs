@@ -93,7 +93,7 @@ impl Engine {
                 maps::remedy(config.max_instances)
             ))
         })?;
-        let shortage = maps::shortage(config.max_instances, maps::allowed());
+        let shortage = maps::shortage(config.max_instances);
         let linker = linker(&wasmtime)
             .map_err(|error| EddyError::internal(format!("linking the host: {error:#}")))?;
         let cache = config.cache.map(|cache| Cache::new(cache, &wasmtime));

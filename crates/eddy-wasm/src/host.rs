@@ -72,6 +72,29 @@ pub enum LogLevel {
     Error,
 }
 
+impl LogLevel {
+    /// All levels, the least important first.
+    pub const ALL: [Self; 5] = [
+        Self::Trace,
+        Self::Debug,
+        Self::Info,
+        Self::Warn,
+        Self::Error,
+    ];
+
+    /// `trace`, `debug`, `info`, `warn` or `error`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// What one turn may do. Made for one [`crate::Instance::handle`] and dropped at its end; called
 /// from inside the guest, so no method may block for long. JSON arguments are checked before they
 /// get here.

@@ -40,5 +40,6 @@ pub use host::{
 };
 pub use instance::{Instance, InstanceLimits, Target, TurnOutcome};
 pub use js::JsModule;
+pub use maps::shortage as map_shortage;
 pub use program::Program;
 pub use python::PythonModule;

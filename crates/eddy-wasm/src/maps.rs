@@ -12,7 +12,7 @@ const ELSE: u64 = 2_000;
 const LIMIT_FILE: &str = "/proc/sys/vm/max_map_count";
 
 /// What the kernel allows a process; unknown where it does not say.
-pub(crate) fn allowed() -> Option<u64> {
+fn allowed() -> Option<u64> {
     std::fs::read_to_string(LIMIT_FILE)
         .ok()?
         .trim()
@@ -20,8 +20,13 @@ pub(crate) fn allowed() -> Option<u64> {
         .ok()
 }
 
-/// What is missing for so many live instances.
-pub(crate) fn shortage(instances: u32, allowed: Option<u64>) -> Option<EddyError> {
+/// What is missing for so many live instances, if the kernel allows a process too few memory maps.
+#[must_use]
+pub fn shortage(instances: u32) -> Option<EddyError> {
+    missing(instances, allowed())
+}
+
+fn missing(instances: u32, allowed: Option<u64>) -> Option<EddyError> {
     let allowed = allowed?;
     let needed = needed(instances);
     if needed <= allowed {
@@ -56,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_shortage_names_both_numbers_and_the_remedy() {
-        let shortage = shortage(20_000, Some(65_530)).expect("too few");
+        let shortage = missing(20_000, Some(65_530)).expect("too few");
         assert_eq!(shortage.code, ErrorCode::Overloaded);
         for part in ["122000", "65530", "10588"] {
             assert!(shortage.detail.contains(part), "{shortage:?}");
@@ -67,7 +72,7 @@ mod tests {
 
     #[test]
     fn enough_or_unknown_is_no_shortage() {
-        assert_eq!(shortage(10_500, Some(65_530)), None);
-        assert_eq!(shortage(u32::MAX, None), None);
+        assert_eq!(missing(10_500, Some(65_530)), None);
+        assert_eq!(missing(u32::MAX, None), None);
     }
 }

@@ -1,8 +1,10 @@
 //! The command line.
 
 use bytesize::ByteSize;
+use clap::builder::PossibleValuesParser;
 use clap::parser::ValueSource;
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use eddy_types::Role;
 use eddy_types::limits::DEFAULT_GRACE;
 use std::ffi::OsString;
@@ -10,6 +12,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+const DEFAULT_DATA: &str = "./.eddy";
+const DEFAULT_LISTEN: &str = "127.0.0.1:7400";
 const DEFAULT_URL: &str = "http://127.0.0.1:7400";
 
 const AFTER_HELP: &str = "\
@@ -92,12 +96,21 @@ pub(crate) fn asks_for_json() -> bool {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Make a project to begin with
+    New(NewArgs),
+    /// Run a project on a node of its own: deploys at every save and shows the log
+    Dev(DevArgs),
     /// Start a node
     Up(UpArgs),
     /// Deploy an app: a .ts, .js, .py or .wasm file, or a folder with eddy.toml
     Deploy(DeployArgs),
     /// Run the tests of a project, on a node of their own whose clock they can put forward
     Test(TestArgs),
+    /// Remove an app; the state of its agents stays
+    Delete {
+        /// Its name
+        app: String,
+    },
     /// Invoke a function
     Invoke(InvokeArgs),
     /// Call a method of an agent
@@ -114,6 +127,8 @@ pub(crate) enum Command {
     /// List what ran, or show one invocation
     #[command(visible_alias = "invocation")]
     Invocations(InvocationsArgs),
+    /// Show what guests log, or follow it
+    Logs(LogsArgs),
     /// Make, list and revoke tokens
     Token {
         #[command(subcommand)]
@@ -129,15 +144,54 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<DeadLetterCommand>,
     },
+    /// Look whether this machine is fit to run a node and to deploy projects
+    Doctor(DoctorArgs),
+    /// Print what a shell reads to complete commands
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page, or write one for each command
+    Man {
+        /// Write the pages into this folder; made when it is missing
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// The language
+    #[arg(value_name = "LANG", value_parser = PossibleValuesParser::new(crate::commands::new::languages()))]
+    pub(crate) language: String,
+    /// The folder to make; the app is named like it
+    #[arg(value_name = "NAME")]
+    pub(crate) path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// The project: a folder with eddy.toml, or a file
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+    /// The data folder; `.eddy` inside the project unless given
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The loopback address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_LISTEN)]
+    pub(crate) listen: SocketAddr,
+    /// Time that running turns get when the command is asked to stop
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "1s")]
+    pub(crate) grace: Duration,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
     /// The data folder; made when it is missing
-    #[arg(long, value_name = "DIR", default_value = "./.eddy")]
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
     pub(crate) data: PathBuf,
     /// The address to listen on; port 0 takes a free one. Other than loopback needs tokens and TLS
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7400")]
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_LISTEN)]
     pub(crate) listen: SocketAddr,
     /// Deploy this app at the start; may be repeated
     #[arg(long, value_name = "PATH")]
@@ -258,6 +312,67 @@ pub(crate) struct InvocationsArgs {
     /// List at most so many
     #[arg(long, default_value_t = 20)]
     pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The data folder of the node
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DATA)]
+    pub(crate) data: PathBuf,
+    /// The address that the node listens on
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_LISTEN)]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Go on with each line as it is written, until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only lines of this app
+    #[arg(long, value_name = "APP")]
+    pub(crate) app: Option<String>,
+    /// Only lines of this function
+    #[arg(long, value_name = "FUNCTION", conflicts_with = "agent")]
+    pub(crate) function: Option<String>,
+    /// Only lines of this agent, or of all agents of a type
+    #[arg(long, value_name = "TYPE[/KEY]")]
+    pub(crate) agent: Option<String>,
+    /// Only lines of this invocation
+    #[arg(long, value_name = "ID")]
+    pub(crate) invocation: Option<String>,
+    /// Only lines at least this important
+    #[arg(long)]
+    pub(crate) level: Option<Level>,
+    /// Only lines from then on: how long ago, such as 10m, or 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// At most so many lines; with --follow: so many to begin with
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: usize,
+}
+
+/// How important a line of the log is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Level {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Level {
+    /// As the API has it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,7 +13,8 @@ const OUTPUT: u8 = 74;
 /// An error, and the exit code it ends the program with.
 #[derive(Debug)]
 pub(crate) struct Failed {
-    pub(crate) error: Box<EddyError>,
+    /// None when it has been told already.
+    pub(crate) error: Option<Box<EddyError>>,
     pub(crate) exit: u8,
 }
 
@@ -21,7 +22,7 @@ impl From<EddyError> for Failed {
     fn from(error: EddyError) -> Self {
         Self {
             exit: exit_code(error.code),
-            error: Box::new(error),
+            error: Some(Box::new(error)),
         }
     }
 }
@@ -36,7 +37,7 @@ impl Failed {
     /// The node stopped by itself: whatever the reason, there is no node any more.
     pub(crate) fn stopped(error: EddyError) -> Self {
         Self {
-            error: Box::new(error),
+            error: Some(Box::new(error)),
             exit: NODE,
         }
     }
@@ -46,7 +47,9 @@ impl Failed {
         let detail = format!("the output could not be written to stdout: {error}");
         let hint = "Check where stdout goes. What the command changed stays changed.";
         Self {
-            error: Box::new(EddyError::new(ErrorCode::Internal, detail).hint(hint)),
+            error: Some(Box::new(
+                EddyError::new(ErrorCode::Internal, detail).hint(hint),
+            )),
             exit: OUTPUT,
         }
     }
@@ -74,6 +77,11 @@ impl Failed {
         EddyError::new(ErrorCode::InvalidArgument, detail)
             .hint(hint.join("\n"))
             .into()
+    }
+
+    /// What is wrong has been told already, as data.
+    pub(crate) fn told(exit: u8) -> Self {
+        Self { error: None, exit }
     }
 
     /// The system gave no threads or no event queue.

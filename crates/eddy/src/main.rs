@@ -5,6 +5,8 @@ mod args;
 mod caller;
 mod certificate;
 mod commands;
+mod dev;
+mod doctor;
 mod examples;
 mod exit;
 mod input;
@@ -14,9 +16,12 @@ mod output;
 mod progress;
 mod python;
 mod remote;
+mod signals;
 
 use args::{AgentCommand, Cli, Command};
-use commands::{agents, apps, calls, dead_letters, deploy, invocations, tenants, test, tokens, up};
+use commands::{
+    agents, apps, calls, dead_letters, deploy, invocations, logs, shell, tenants, test, tokens, up,
+};
 use exit::Failed;
 use output::Output;
 use remote::Remote;
@@ -35,7 +40,9 @@ fn main() -> ExitCode {
     };
     let output = Output::new(cli.json);
     let runtime = match cli.command {
-        Command::Up(_) | Command::Test(_) => Builder::new_multi_thread().enable_all().build(),
+        Command::Up(_) | Command::Dev(_) | Command::Test(_) => {
+            Builder::new_multi_thread().enable_all().build()
+        }
         _ => Builder::new_current_thread().enable_all().build(),
     };
     let result = match runtime {
@@ -54,7 +61,9 @@ fn ended(result: Result<(), Failed>, output: &Output) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
-            output.error(&failed.error);
+            if let Some(error) = &failed.error {
+                output.error(error);
+            }
             ExitCode::from(failed.exit)
         }
     }
@@ -65,9 +74,12 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failed> {
     match cli.command {
         Command::Up(args) => up::run(args, output).await,
         Command::Test(args) => test::run(&args, output).await,
+        Command::New(args) => commands::new::run(&args, output),
+        Command::Dev(args) => commands::dev::run(args, output).await,
         Command::Deploy(args) => deploy::run(&remote()?, &args, output).await,
         Command::Invoke(args) => calls::invoke(&remote()?, args, output).await,
         Command::Call(args) => calls::call(&remote()?, args, output).await,
+        Command::Delete { app } => apps::delete(&remote()?, &app, output).await,
         Command::Ls => apps::list(&remote()?, output).await,
         Command::Agents(args) => agents::list(&remote()?, &args, output).await,
         Command::Agent {
@@ -79,6 +91,10 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failed> {
         Command::Invocations(args) => invocations::run(&remote()?, &args, output).await,
         Command::Token { command } => tokens::run(&remote()?, command, output).await,
         Command::Tenant { command } => tenants::run(&remote()?, command, output).await,
+        Command::Doctor(args) => commands::doctor::run(remote(), &args, output).await,
+        Command::Completions { shell } => shell::completions(shell, output),
+        Command::Man { out } => shell::man(out.as_deref(), output),
+        Command::Logs(args) => logs::run(&remote()?, &args, output).await,
         Command::DeadLetters { command } => dead_letters::run(&remote()?, command, output).await,
     }
 }

@@ -32,18 +32,28 @@ impl Output {
         document: &impl Serialize,
         text: impl FnOnce() -> String,
     ) -> Result<(), Failed> {
+        self.line(document, text).map(drop)
+    }
+
+    /// One of many pieces of data; whether there is still somebody who reads.
+    pub(crate) fn line(
+        &self,
+        document: &impl Serialize,
+        text: impl FnOnce() -> String,
+    ) -> Result<bool, Failed> {
         let text = match self.json {
             true => serde_json::to_string(document).expect("documents of the API are plain data"),
             false => text(),
         };
         if text.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
-        match print_line(&text) {
-            // A reader that has seen enough (`eddy ls | head`) is not an error.
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failed::output(&error)),
-            _ => Ok(()),
-        }
+        written(print_line(&text))
+    }
+
+    /// Text that is made for other programs, and the same with `--json`.
+    pub(crate) fn text(&self, text: &str) -> Result<(), Failed> {
+        written(print_line(text)).map(drop)
     }
 
     /// Talk, for people only.
@@ -61,6 +71,15 @@ impl Output {
         } else {
             tell(for_people(error));
         }
+    }
+}
+
+/// Whether somebody still reads: one that has seen enough (`eddy ls | head`) is not an error.
+fn written(printed: io::Result<()>) -> Result<bool, Failed> {
+    match printed {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failed::output(&error)),
     }
 }
 

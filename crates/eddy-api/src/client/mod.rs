@@ -1,7 +1,11 @@
 //! A client of a node. One method per operation of the API; every failure is an [`EddyError`],
 //! the node's own when it answered, `node-unreachable` when it did not.
 
+mod about;
+mod logs;
 mod transport;
+
+pub use logs::{LogEvent, LogQuery, LogStream};
 
 use crate::{
     Agent, AgentPage, App, AppList, CreatedToken, DeadLetterPage, DeployRequest, Invocation,

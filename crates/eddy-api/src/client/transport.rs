@@ -157,7 +157,7 @@ impl Client {
         self.answer(request).await.map(drop)
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Response, EddyError> {
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, EddyError> {
         let response = request
             .send()
             .await

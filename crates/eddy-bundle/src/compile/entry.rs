@@ -6,7 +6,7 @@ use super::project::{Project, unreadable};
 use eddy_types::manifest::ComponentSource;
 use eddy_types::{ErrorCode, Manifest, Name};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Source files that may be given by themselves.
 const SOURCES: [&str; 7] = ["ts", "tsx", "mts", "js", "mjs", "jsx", "py"];
@@ -42,6 +42,17 @@ pub(crate) fn plan(path: &Path) -> Result<Plan, BundleError> {
         return folder(parent(path));
     }
     single(path)
+}
+
+/// The files that [`plan`] may look for.
+pub(crate) fn beginnings(path: &Path) -> Vec<PathBuf> {
+    let folder = match path.file_name().is_some_and(|name| name == MANIFEST) {
+        true => parent(path),
+        false if path.is_dir() => path,
+        false => return vec![path.to_owned()],
+    };
+    let names = std::iter::once(&MANIFEST).chain(&ENTRIES);
+    names.map(|name| folder.join(name)).collect()
 }
 
 fn parent(path: &Path) -> &Path {

@@ -3,15 +3,20 @@
 use super::problem::{BundleError, Problem};
 use eddy_types::limits::MAX_DEPLOY_BYTES;
 use eddy_types::{ErrorCode, Name};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::{fs, io};
 
 /// A project folder, links resolved.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Project {
     root: PathBuf,
     /// Whether its modules may import `eddy/test`.
     tests: bool,
+    /// Paths that were looked for, found or not. Shared by all clones.
+    looked_at: Rc<RefCell<BTreeSet<PathBuf>>>,
 }
 
 /// A file inside a project.
@@ -59,7 +64,11 @@ impl Project {
     /// The project in the folder `root`.
     pub(crate) fn open(root: &Path) -> Result<Self, BundleError> {
         match fs::canonicalize(root) {
-            Ok(root) => Ok(Self { root, tests: false }),
+            Ok(root) => Ok(Self {
+                root,
+                tests: false,
+                looked_at: Rc::default(),
+            }),
             Err(error) => Err(unreadable(&root.display().to_string(), &error)),
         }
     }
@@ -84,7 +93,9 @@ impl Project {
 
     /// The file at `path`, relative to the project.
     pub(crate) fn file(&self, path: &Path) -> Result<SourceFile, Refusal> {
-        let found = fs::canonicalize(self.root.join(path)).map_err(|_| Refusal::Missing)?;
+        let path = self.root.join(path);
+        self.looked_at.borrow_mut().insert(path.clone());
+        let found = fs::canonicalize(path).map_err(|_| Refusal::Missing)?;
         let inside = found
             .strip_prefix(&self.root)
             .map_err(|_| Refusal::Outside)?;
@@ -94,6 +105,13 @@ impl Project {
             true => Ok(SourceFile { path: found, name }),
             false => Err(Refusal::Missing),
         }
+    }
+
+    /// The paths that were looked for so far, and what links among them lead to.
+    pub(crate) fn looked_at(&self) -> Vec<PathBuf> {
+        let paths = self.looked_at.borrow();
+        let real = paths.iter().filter_map(|path| fs::canonicalize(path).ok());
+        paths.iter().cloned().chain(real).collect()
     }
 
     /// The file that a component's `path` names.

@@ -47,6 +47,17 @@ pub enum TurnEnd {
     Failed(EddyError),
 }
 
+impl TurnEnd {
+    /// The error it ended with.
+    #[must_use]
+    pub fn error(&self) -> Option<&EddyError> {
+        match self {
+            Self::Returned(Ok(_), _) => None,
+            Self::Returned(Err(error), _) | Self::Failed(error) => Some(error),
+        }
+    }
+}
+
 /// What the agent's type says.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TurnPolicy {

@@ -62,6 +62,10 @@ pub trait File: Send + Sync {
     fn append_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
         self.write_all_at(buf, offset)
     }
+    /// Whether the last [`Self::append_at`] went past the page cache.
+    fn is_direct(&self) -> bool {
+        false
+    }
     /// Nothing more is appended: what that needed may go.
     fn appended(&self) {}
     /// Makes its bytes and its length durable.

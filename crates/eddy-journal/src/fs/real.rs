@@ -130,6 +130,10 @@ impl File for RealFile {
         self.write_all_at(buf, offset)
     }
 
+    fn is_direct(&self) -> bool {
+        matches!(*self.direct.lock(), Way::Direct(_))
+    }
+
     fn appended(&self) {
         *self.direct.lock() = Way::Untried;
     }

@@ -1,25 +1,48 @@
 //! What a function may do while it runs, and a query on a snapshot: the same imports as for a turn
 //! (`host.rs`), without state of their own to write.
 
-use super::{Common, TurnShared, entries, from_core};
+use super::{Common, TurnShared, entries, from_core, who};
 use crate::catalog::App;
 use crate::clock;
 use crate::effects::{self, Caller};
+use crate::facade::InvocationTarget;
+use crate::inner::Inner;
+use crate::logs::LogSource;
 use bytes::Bytes;
-use eddy_core::{Newer, Range, StoreView as _};
-use eddy_types::{AgentId, EddyError, ErrorCode, Name, Timestamp};
+use eddy_core::{MessageId, Newer, Range, StoreView as _};
+use eddy_types::{
+    AgentId, EddyError, ErrorCode, FunctionId, MethodName, Name, TenantId, Timestamp,
+};
 use eddy_wasm::{Entry, HttpRequest, LogLevel, PendingFuture, TurnHost, Value};
 use std::sync::Arc;
 
 /// A running function.
 pub(crate) struct FunctionHost {
     common: Common,
+    function: FunctionId,
+}
+
+/// An attempt at an invocation, as the log names it.
+pub(crate) fn who_invokes(
+    app: &App,
+    function: &FunctionId,
+    id: MessageId,
+) -> (TenantId, LogSource) {
+    let target = InvocationTarget::Function(function.name.clone());
+    let source = LogSource::new(app.spec.name.clone(), target, id);
+    (function.tenant.clone(), source)
 }
 
 impl FunctionHost {
-    pub(crate) fn new(caller: Caller, began: Timestamp, shared: Arc<TurnShared>) -> Self {
+    pub(crate) fn new(
+        caller: Caller,
+        function: FunctionId,
+        began: Timestamp,
+        shared: Arc<TurnShared>,
+    ) -> Self {
         let app = caller.app.clone();
         Self {
+            function,
             common: Common {
                 app,
                 shared,
@@ -116,15 +139,20 @@ impl TurnHost for FunctionHost {
     }
 
     fn log(&mut self, level: LogLevel, message: &str) {
-        self.common.shared.log(level, message);
+        let common = &self.common;
+        common.shared.log(&common.caller.inner, level, message, || {
+            who_invokes(&common.app, &self.function, common.caller.id)
+        });
     }
 }
 
 /// A query over a snapshot: reads only, and nothing leaves.
 pub(crate) struct SnapshotHost {
+    inner: Arc<Inner>,
     app: Arc<App>,
     agent: AgentId,
-    id: eddy_core::MessageId,
+    method: MethodName,
+    id: MessageId,
     began: Timestamp,
     view: eddy_store::ShardStore,
     shared: Arc<TurnShared>,
@@ -132,16 +160,18 @@ pub(crate) struct SnapshotHost {
 
 impl SnapshotHost {
     pub(crate) fn new(
+        inner: &Arc<Inner>,
         app: Arc<App>,
-        agent: AgentId,
-        id: eddy_core::MessageId,
+        (agent, method, id): (AgentId, MethodName, MessageId),
         began: Timestamp,
         view: eddy_store::ShardStore,
         shared: Arc<TurnShared>,
     ) -> Self {
         Self {
+            inner: inner.clone(),
             app,
             agent,
+            method,
             id,
             began,
             view,
@@ -237,6 +267,8 @@ impl TurnHost for SnapshotHost {
     }
 
     fn log(&mut self, level: LogLevel, message: &str) {
-        self.shared.log(level, message);
+        self.shared.log(&self.inner, level, message, || {
+            who(&self.app, &self.agent, &self.method, self.id)
+        });
     }
 }

@@ -6,6 +6,7 @@ mod apps;
 mod dead_letters;
 mod functions;
 mod invocations;
+mod logs;
 mod operations;
 mod tenants;
 mod tokens;
@@ -36,6 +37,7 @@ use utoipa_axum::routes;
         (name = "functions", description = "Stateless handlers"),
         (name = "agents", description = "Addressable handlers with durable state"),
         (name = "invocations", description = "Records of what ran"),
+        (name = "logs", description = "What guests log"),
         (name = "apps", description = "What is deployed"),
         (name = "dead letters", description = "Deliveries that were given up"),
         (name = "tokens", description = "Who may do what"),
@@ -64,6 +66,7 @@ fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(agents::show, agents::delete))
         .routes(routes!(invocations::list))
         .routes(routes!(invocations::show))
+        .routes(routes!(logs::read))
         .routes(routes!(apps::deploy, apps::list))
         .routes(routes!(apps::show, apps::delete))
         .routes(routes!(dead_letters::list))

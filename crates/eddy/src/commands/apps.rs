@@ -1,4 +1,4 @@
-//! `eddy ls`: what is deployed.
+//! `eddy ls` and `eddy delete`: what is deployed.
 
 use crate::exit::Failed;
 use crate::output::{Output, table};
@@ -22,6 +22,15 @@ pub(crate) async fn list(remote: &Remote, output: &Output) -> Result<(), Failed>
             items.iter().flat_map(rows),
         ),
     })
+}
+
+/// Takes an app away.
+pub(crate) async fn delete(remote: &Remote, name: &str, output: &Output) -> Result<(), Failed> {
+    remote.http()?.delete_app(name).await?;
+    output.say(format_args!(
+        "deleted {name}; the state of its agents stays for the next app that defines them"
+    ));
+    Ok(())
 }
 
 /// A row per function and agent type; the app alone when it has neither.

@@ -47,7 +47,7 @@ fn row(invocation: &Invocation) -> Vec<String> {
     ]
 }
 
-fn target(target: &InvocationTarget) -> String {
+pub(crate) fn target(target: &InvocationTarget) -> String {
     match (&target.function, &target.agent, &target.method) {
         (Some(function), ..) => function.clone(),
         (None, Some(agent), Some(method)) => format!("{agent} {method}"),

@@ -9,6 +9,7 @@ use crate::exit::Failed;
 use crate::local;
 use crate::output::Output;
 use crate::progress;
+use crate::signals::Signals;
 use anstream::{AutoStream, ColorChoice};
 use eddy_api::{App, Problem};
 use eddy_node::{Deployment, Node, NodeConfig, OfflineAccess};
@@ -21,7 +22,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
@@ -81,11 +81,16 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     tokio::select! {
         drained = drain(serving, &node, args.grace) => ended.and(drained.map_err(Failed::stopped)),
         name = signals.next() => {
-            let detail = format!("{name} came before everything had ended");
-            let error = EddyError::new(ErrorCode::ShuttingDown, detail);
-            Err(Failed::stopped(error.hint("Nothing acknowledged is lost; the next start replays the journal.")))
+            Err(interrupted(name))
         }
     }
+}
+
+/// The node was told twice.
+pub(crate) fn interrupted(name: &str) -> Failed {
+    let detail = format!("{name} came before everything had ended");
+    let error = EddyError::new(ErrorCode::ShuttingDown, detail);
+    Failed::stopped(error.hint("Nothing acknowledged is lost; the next start replays the journal."))
 }
 
 /// The node's certificate. The options come together, or not at all.
@@ -103,7 +108,7 @@ async fn keep_fresh(certificate: &mut Option<Certificate>) {
     }
 }
 
-fn log_to_stderr() -> Result<(), EddyError> {
+pub(crate) fn log_to_stderr() -> Result<(), EddyError> {
     let filter = EnvFilter::builder()
         .with_env_var("EDDY_LOG")
         .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
@@ -127,7 +132,7 @@ fn colour() -> bool {
     AutoStream::choice(&std::io::stderr()) != ColorChoice::Never
 }
 
-fn config(args: &UpArgs) -> NodeConfig {
+pub(crate) fn config(args: &UpArgs) -> NodeConfig {
     NodeConfig {
         fault_fs: std::env::var("EDDY_FAULT_FS").ok(),
         ..local::config(&args.data)
@@ -135,7 +140,11 @@ fn config(args: &UpArgs) -> NodeConfig {
 }
 
 /// Takes the address before anything compiles, so that one in use is found out early.
-async fn bind(address: SocketAddr, node: &Arc<Node>, encrypted: bool) -> Result<Server, Failed> {
+pub(crate) async fn bind(
+    address: SocketAddr,
+    node: &Arc<Node>,
+    encrypted: bool,
+) -> Result<Server, Failed> {
     match Server::bind(address, node.clone(), encrypted).await {
         Ok(server) => Ok(server),
         Err(error) => {
@@ -219,13 +228,13 @@ impl Ready {
 }
 
 /// The server beside the node.
-struct Serving {
+pub(crate) struct Serving {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Serving {
-    fn start(server: Server) -> Self {
+    pub(crate) fn start(server: Server) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         #[allow(
             clippy::disallowed_methods,
@@ -239,7 +248,11 @@ impl Serving {
 }
 
 /// No new connections; running turns get the grace; their answers still go out.
-async fn drain(serving: Option<Serving>, node: &Node, grace: Duration) -> Result<(), EddyError> {
+pub(crate) async fn drain(
+    serving: Option<Serving>,
+    node: &Node,
+    grace: Duration,
+) -> Result<(), EddyError> {
     let Some(Serving { stop, task }) = serving else {
         return node.shutdown(grace).await;
     };
@@ -248,33 +261,4 @@ async fn drain(serving: Option<Serving>, node: &Node, grace: Duration) -> Result
     // Connections whose client does not read are given up.
     let _ = tokio::time::timeout(LAST_ANSWERS, task).await;
     closed
-}
-
-/// SIGINT and SIGTERM.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Failed> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| {
-                let detail = format!("signals cannot be listened for: {error}");
-                Failed::stopped(EddyError::internal(detail))
-            })
-        };
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    /// The name of the next one.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-        }
-    }
 }

@@ -6,6 +6,8 @@ use crate::binary::eddy;
 fn help_of_every_command() {
     let commands = [
         "",
+        "new",
+        "dev",
         "up",
         "deploy",
         "invoke",
@@ -14,6 +16,11 @@ fn help_of_every_command() {
         "agents",
         "agent",
         "invocations",
+        "logs",
+        "delete",
+        "doctor",
+        "completions",
+        "man",
         "dead-letters",
     ];
     let mut text = String::new();

@@ -8,12 +8,15 @@
 mod behaviour;
 mod binary;
 mod crash;
+mod dev;
 mod disk;
 mod drain;
 mod durable;
+mod every;
 mod faults;
 mod help;
 mod hostile;
+mod logs;
 mod mistakes;
 mod node;
 mod printing;

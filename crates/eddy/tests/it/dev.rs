@@ -1,0 +1,217 @@
+//! `eddy new` and `eddy dev`: from nothing to an app that follows its source.
+
+use crate::binary::{Ran, command, eddy};
+use eddy_api::{CallOptions, Client};
+use serde_json::Value;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// A project that `eddy new` made.
+fn made(language: &str) -> (tempfile::TempDir, PathBuf, Ran) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shop");
+    let ran = eddy(&["new", language, path.to_str().unwrap()]);
+    (dir, path, ran)
+}
+
+/// `eddy dev --json` on a project. Killed when dropped.
+struct Dev {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    client: Client,
+}
+
+impl Dev {
+    fn start(path: &Path) -> Self {
+        let mut command = command(&["dev", "--json", "--listen", "127.0.0.1:0"]);
+        let command = command.arg(path).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let ready = event(&mut out);
+        assert_eq!(ready["event"], "ready", "{ready}");
+        let client = Client::new(ready["url"].as_str().unwrap()).unwrap();
+        Self { child, out, client }
+    }
+
+    fn event(&mut self) -> Value {
+        event(&mut self.out)
+    }
+
+    /// The next event of this kind.
+    fn wait_for(&mut self, kind: &str) -> Value {
+        loop {
+            let event = self.event();
+            if event["event"] == kind {
+                return event;
+            }
+        }
+    }
+
+    async fn greet(&self) -> String {
+        let options = CallOptions::default();
+        let answer = self.client.invoke("greet", "{}".into(), &options).await;
+        String::from_utf8(answer.unwrap().result.to_vec()).unwrap()
+    }
+}
+
+fn event(out: &mut impl std::io::BufRead) -> Value {
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_new_project_is_whole_and_never_written_over() {
+    let mut text = String::new();
+    let dir = tempfile::tempdir().unwrap();
+    for args in [
+        &["new", "ts", "shop"][..],
+        &["new", "ts", "shop"],
+        &["new", "js", "other", "--json"],
+        &["new", "cobol", "third"],
+        &["new", "ts", "no name"],
+    ] {
+        let ran = command(args).current_dir(dir.path()).output().unwrap();
+        let out = String::from_utf8(ran.stdout).unwrap() + &String::from_utf8(ran.stderr).unwrap();
+        let code = ran.status.code().unwrap();
+        text += &format!("$ eddy {}\n{out}(exit code {code})\n\n", args.join(" "));
+    }
+    insta::assert_snapshot!(text);
+    let types = std::fs::read_to_string(dir.path().join("shop/eddy.d.ts")).unwrap();
+    assert!(
+        types.contains("export function agent"),
+        "the types of this binary"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_new_project_runs_and_its_examples_work() {
+    for language in ["ts", "js"] {
+        let (_dir, path, ran) = made(language);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let mut dev = Dev::start(&path);
+        let deployed = dev.wait_for("deployed");
+        assert_eq!(deployed["app"]["name"], "shop");
+        assert!(path.join(".eddy").is_dir(), "the data is in the project");
+        let sign = r#"{"name":"Ada","text":"first"}"#;
+        let options = CallOptions::default();
+        let sign = dev
+            .client
+            .call("guestbook", "main", "sign", sign.into(), &options);
+        assert_eq!(sign.await.unwrap().result, r#"{"entries":1}"#);
+        let line = dev.wait_for("log");
+        assert_eq!(line["line"]["message"], "Ada signed main");
+        let entries = dev
+            .client
+            .call("guestbook", "main", "entries", "".into(), &options);
+        let entries = String::from_utf8(entries.await.unwrap().result.to_vec()).unwrap();
+        assert!(entries.contains(r#""text":"first""#), "{entries}");
+        assert_eq!(dev.greet().await, r#""Hello, world!""#);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_save_is_live_at_once_and_a_broken_one_is_told() {
+    let (_dir, path, _) = made("ts");
+    let file = path.join("index.ts");
+    let good = std::fs::read_to_string(&file).unwrap();
+    let mut dev = Dev::start(&path);
+    let first = dev.wait_for("deployed");
+    let version = first["app"]["version"].as_u64().unwrap();
+
+    std::fs::write(&file, good.replace("Hello", "Good day")).unwrap();
+    let second = dev.wait_for("deployed");
+    assert_eq!(second["app"]["version"], version + 1);
+    assert_eq!(dev.greet().await, r#""Good day, world!""#);
+
+    std::fs::write(&file, "export const greet = fn((ctx) => {").unwrap();
+    let failed = dev.wait_for("failed");
+    assert_eq!(failed["error"]["code"], "invalid-source");
+    assert!(
+        failed["error"]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("index.ts:1"),
+        "{failed}"
+    );
+    assert_eq!(
+        dev.greet().await,
+        r#""Good day, world!""#,
+        "the old version runs on"
+    );
+
+    // A module that is looked for and comes later counts as a save, too.
+    let with_part = format!(
+        "import {{ word }} from \"./word\";\n{}",
+        good.replace("Hello", "${word}")
+    );
+    std::fs::write(&file, with_part).unwrap();
+    dev.wait_for("failed");
+    std::fs::write(path.join("word.ts"), "export const word = \"Hi\";").unwrap();
+    dev.wait_for("deployed");
+    assert_eq!(dev.greet().await, r#""Hi, world!""#);
+
+    // As editors save: a new file in the old one's place.
+    std::fs::write(path.join("word.tmp"), "export const word = \"Ho\";").unwrap();
+    std::fs::rename(path.join("word.tmp"), path.join("word.ts")).unwrap();
+    dev.wait_for("deployed");
+    assert_eq!(dev.greet().await, r#""Ho, world!""#);
+
+    let pid = dev.child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(dev.child.wait().unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_broken_from_the_beginning_can_be_mended() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("greet.ts");
+    std::fs::write(&file, "export const greet = ;").unwrap();
+    let mut dev = Dev::start(&file);
+    dev.wait_for("failed");
+    std::fs::write(
+        &file,
+        "import { fn } from 'eddy'; export const greet = fn(() => 7);",
+    )
+    .unwrap();
+    dev.wait_for("deployed");
+    assert_eq!(dev.greet().await, "7");
+    assert!(dir.path().join(".eddy").is_dir());
+}
+
+#[test]
+fn dev_says_what_is_wrong_with_its_address() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (_dir, path, _) = made("ts");
+    let path = path.to_str().unwrap();
+    let ran = eddy(&["dev", path, "--listen", &address]);
+    assert_eq!(ran.code, 6, "{}", ran.stderr);
+    assert!(
+        ran.stderr.starts_with("error[listen-failed]: "),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("  hint: "), "{}", ran.stderr);
+    let ran = eddy(&["dev", path, "--listen", "0.0.0.0:0", "--json"]);
+    assert_eq!(ran.code, 6);
+    assert!(
+        ran.stderr.contains("\"code\":\"insecure-listen\""),
+        "{}",
+        ran.stderr
+    );
+}
