@@ -94,7 +94,7 @@ fn space(folder: &Path) -> Option<Check> {
     let advice = "Make room: a node whose disk is full stops.";
     Some(match free {
         ..LEAST_SPACE => Check::fail(NAME, found, advice),
-        ..GOOD_SPACE => Check::warn(NAME, found, advice),
+        LEAST_SPACE..GOOD_SPACE => Check::warn(NAME, found, advice),
         _ => Check::ok(NAME, found),
     })
 }
@@ -136,7 +136,7 @@ fn short(time: Duration) -> String {
     let micros = time.as_micros();
     match micros {
         ..1_000 => format!("{micros} us"),
-        ..100_000 => format!("{}.{} ms", micros / 1000, micros % 1000 / 100),
+        1_000..100_000 => format!("{}.{} ms", micros / 1000, micros % 1000 / 100),
         _ => format!("{} ms", micros / 1000),
     }
 }
