@@ -38,15 +38,19 @@ async fn what_multiplies_leaves_room_for_others() {
 async fn a_full_shard_has_room_for_another_tenant() {
     let siege = Siege::begin().await;
     let mut manifest = manifest();
-    manifest["agents"] = json!({"hydra": {"durability": "none", "timeout": "30s"}});
+    manifest["agents"] = json!({"hydra": {"durability": "none", "timeout": "60s"}});
     siege.deploy(manifest, guest()).await.expect("it deploys");
     let keys = shared_keys(&siege).await;
 
-    // An agent that never takes a message, and others that send to it without end.
-    let blocked = format!("{{{}}}b", keys.tag);
-    let block = siege.call(&blocked, "block", Value::Null);
+    // An agent that takes no message for as long as this lasts, and others that send to it without end.
+    let (attacker, blocked) = (siege.attacker.clone(), format!("{{{}}}b", keys.tag));
+    let block = tokio::spawn(async move {
+        let null = bytes::Bytes::from_static(b"null");
+        let long = super::within(60);
+        attacker.call("hydra", &blocked, "block", null, &long).await
+    });
     let fill = async {
-        let post = json!({"to": format!("{{{}}}b", keys.tag), "method": "read", "sends": 1000, "bytes": 900});
+        let post = json!({"to": format!("{{{}}}b", keys.tag), "method": "read", "sends": 1000, "bytes": 800});
         let posts = (0..120).map(|n| {
             let key = format!("{{{}}}{n}", keys.tag);
             let (siege, post) = (&siege, &post);
@@ -61,7 +65,7 @@ async fn a_full_shard_has_room_for_another_tenant() {
         let (posts, state) = futures::join!(join_all(posts), join_all(state));
         (posts, state)
     };
-    let (_, (posts, state)) = futures::join!(block, siege.during(3, fill));
+    let (posts, state) = siege.during(3, fill).await;
     let full = |ended: &[Result<Value, EddyError>]| {
         let refused = ended.iter().filter_map(|ended| ended.as_ref().err());
         refused.filter(|error| error.code.is_retryable()).count()
@@ -98,6 +102,7 @@ async fn a_full_shard_has_room_for_another_tenant() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     assert_eq!(balance, "5", "what was sent arrives");
+    assert!(!block.is_finished(), "the shard was full all the while");
     siege.ends().await;
 }
 
