@@ -192,7 +192,7 @@ fn module(name: &str, source: &str) -> Module {
     }
 }
 
-fn javascript(source: &str) -> DeployRequest {
+pub(super) fn javascript(source: &str) -> DeployRequest {
     program(vec![module("main.js", source)])
 }
 

@@ -1,7 +1,8 @@
 //! Attacks by mass: what multiplies by itself, and what fills the queues that tenants share.
 
 use super::{Siege, guest, manifest};
-use eddy_types::EddyError;
+use eddy_types::limits::DEFAULT_SHARDS;
+use eddy_types::{AgentId, EddyError, ErrorCode, Key, Name, ShardMap, TenantId};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -38,22 +39,27 @@ async fn what_multiplies_leaves_room_for_others() {
 async fn a_full_shard_has_room_for_another_tenant() {
     let siege = Siege::begin().await;
     let mut manifest = manifest();
-    manifest["agents"] = json!({"hydra": {"durability": "none", "timeout": "30s"}});
+    manifest["agents"] = json!({"hydra": {"durability": "none", "timeout": "60s"}});
     siege.deploy(manifest, guest()).await.expect("it deploys");
-    let keys = shared_keys(&siege).await;
+    let tag = shared_tag();
 
-    // An agent that never takes a message, and others that send to it without end.
-    let blocked = format!("{{{}}}b", keys.tag);
-    let block = siege.call(&blocked, "block", Value::Null);
+    // An agent that takes no message for as long as this lasts, and others that send to it without end.
+    let (attacker, blocked) = (siege.attacker.clone(), format!("{{{}}}b", tag));
+    let block = tokio::spawn(async move {
+        let null = bytes::Bytes::from_static(b"null");
+        let long = super::within(60);
+        attacker.call("hydra", &blocked, "block", null, &long).await
+    });
     let fill = async {
-        let post = json!({"to": format!("{{{}}}b", keys.tag), "method": "read", "sends": 1000, "bytes": 900});
+        let post =
+            json!({"to": format!("{{{}}}b", tag), "method": "read", "sends": 1000, "bytes": 800});
         let posts = (0..120).map(|n| {
-            let key = format!("{{{}}}{n}", keys.tag);
+            let key = format!("{{{}}}{n}", tag);
             let (siege, post) = (&siege, &post);
             async move { siege.call(&key, "post", post.clone()).await }
         });
         let state = (0..90).map(|n| {
-            let key = format!("{{{}}}v{n}", keys.tag);
+            let key = format!("{{{}}}v{n}", tag);
             let fill = json!({"name": "x", "bytes": 890_000});
             let siege = &siege;
             async move { siege.call(&key, "fill", fill).await }
@@ -61,10 +67,12 @@ async fn a_full_shard_has_room_for_another_tenant() {
         let (posts, state) = futures::join!(join_all(posts), join_all(state));
         (posts, state)
     };
-    let (_, (posts, state)) = futures::join!(block, siege.during(3, fill));
+    let (posts, state) = siege.during(3, fill).await;
     let full = |ended: &[Result<Value, EddyError>]| {
         let refused = ended.iter().filter_map(|ended| ended.as_ref().err());
-        refused.filter(|error| error.code.is_retryable()).count()
+        refused
+            .filter(|error| error.code == ErrorCode::Overloaded)
+            .count()
     };
     assert!(full(&posts) > 0, "the outbox was never full");
     assert!(full(&state) > 0, "the memory for state was never full");
@@ -80,8 +88,8 @@ async fn a_full_shard_has_room_for_another_tenant() {
                 .await
         }
     };
-    let from = format!("{{{}}}from", keys.tag);
-    let to = format!("{{{}}}to", keys.tag);
+    let from = format!("{{{}}}from", tag);
+    let to = format!("{{{}}}to", tag);
     for n in 1..=5 {
         let left = innocent(&from, "transfer", json!({"to": to, "amount": 1})).await;
         assert_eq!(left.expect("it sends").result, format!("-{n}"));
@@ -98,19 +106,14 @@ async fn a_full_shard_has_room_for_another_tenant() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     assert_eq!(balance, "5", "what was sent arrives");
+    assert!(!block.is_finished(), "the shard was full all the while");
     siege.ends().await;
 }
 
-struct SharedKeys {
-    /// Keys with this tag are of one shard for both tenants.
-    tag: String,
-}
-
-/// A tag whose shard is the same for both tenants: a shard is told by tenant and key together, so that
-/// one has to be looked for as an attacker would.
-async fn shared_keys(_: &Siege) -> SharedKeys {
-    use eddy_types::{AgentId, Key, Name, ShardMap, TenantId};
-    let map = ShardMap::new(eddy_types::limits::DEFAULT_SHARDS);
+/// A tag of keys whose shard is the same for both tenants: a shard is told by tenant and key together, so
+/// that one has to be looked for as an attacker would.
+fn shared_tag() -> String {
+    let map = ShardMap::new(DEFAULT_SHARDS);
     let shard = |tenant: &str, tag: &str| {
         let key = Key::new(&format!("{{{tag}}}x")).expect("a key");
         let name = Name::new("hydra").expect("a name");
@@ -119,7 +122,5 @@ async fn shared_keys(_: &Siege) -> SharedKeys {
     };
     let mut tags = (0..).map(|n| format!("t{n}"));
     let tag = tags.find(|tag| shard("attacker", tag) == shard("innocent", tag));
-    SharedKeys {
-        tag: tag.expect("one in sixteen is"),
-    }
+    tag.expect("one in sixteen is")
 }

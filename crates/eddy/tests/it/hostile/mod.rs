@@ -4,6 +4,7 @@
 mod deploys;
 mod exhaust;
 mod floods;
+mod javascript;
 mod reach;
 mod values;
 
