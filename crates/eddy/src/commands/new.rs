@@ -1,5 +1,6 @@
 //! `eddy new`: a project to begin with. Each language is a folder in `templates`, which is part of the
-//! binary; `{{name}}` in a file is the app's name, and a file `gitignore` becomes `.gitignore`.
+//! binary; `{{name}}` in a file is the app's name, a file `gitignore` becomes `.gitignore`, and `.tpl` at the
+//! end of a name goes. What a language needs of its SDK comes along: nothing of it has to be published.
 
 use crate::args::NewArgs;
 use crate::exit::Failed;
@@ -11,8 +12,24 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
-/// The types of the module `eddy`, as this binary has it.
-const TYPES: (&str, &str) = ("eddy.d.ts", include_str!("../../../../sdk/js/eddy.d.ts"));
+/// The types of the modules `eddy` and `eddy/test`, as this binary has them.
+const TYPES: [(&str, &str); 2] = [
+    ("eddy.d.ts", include_str!("../../../../sdk/js/eddy.d.ts")),
+    (
+        "eddy-test.d.ts",
+        include_str!("../../../../sdk/js/eddy-test.d.ts"),
+    ),
+];
+static RUST_SDK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../sdk/rust");
+/// What a project needs of it: not its own tests.
+const RUST_PARTS: [&str; 5] = [
+    "eddy-sdk/Cargo.toml",
+    "eddy-sdk/src/",
+    "eddy-sdk/wit/",
+    "eddy-sdk-macros/Cargo.toml",
+    "eddy-sdk-macros/src/",
+];
+static PYTHON_SDK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../sdk/python/eddy");
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -75,11 +92,32 @@ fn files(language: &str, name: &Name) -> Vec<(String, String)> {
     if let Some(template) = TEMPLATES.get_dir(language) {
         gather(template, language, name, &mut files);
     }
-    if matches!(language, "ts" | "js") {
-        files.push((TYPES.0.to_owned(), TYPES.1.to_owned()));
+    match language {
+        "rust" => gather_sdk(&RUST_SDK, "sdk", &mut files),
+        "python" => gather_sdk(&PYTHON_SDK, "typings/eddy", &mut files),
+        _ => files.extend(TYPES.map(|(path, text)| (path.to_owned(), text.to_owned()))),
     }
     files.sort();
     files
+}
+
+/// The files of an SDK, below `folder`.
+fn gather_sdk(dir: &Dir<'_>, folder: &str, files: &mut Vec<(String, String)>) {
+    for file in dir.files() {
+        let (Some(path), Some(text)) = (file.path().to_str(), file.contents_utf8()) else {
+            continue;
+        };
+        let wanted = match folder {
+            "sdk" => RUST_PARTS.iter().any(|part| path.starts_with(part)),
+            _ => !path.contains("__pycache__"),
+        };
+        if wanted {
+            files.push((format!("{folder}/{path}"), text.to_owned()));
+        }
+    }
+    for inner in dir.dirs() {
+        gather_sdk(inner, folder, files);
+    }
 }
 
 fn gather(dir: &Dir<'_>, language: &str, name: &Name, files: &mut Vec<(String, String)>) {
@@ -92,7 +130,7 @@ fn gather(dir: &Dir<'_>, language: &str, name: &Name, files: &mut Vec<(String, S
             Some(folder) if folder.is_empty() || folder.ends_with('/') => {
                 format!("{folder}.gitignore")
             }
-            _ => path.to_owned(),
+            _ => path.strip_suffix(".tpl").unwrap_or(path).to_owned(),
         };
         files.push((path, text.replace("{{name}}", name.as_str())));
     }
