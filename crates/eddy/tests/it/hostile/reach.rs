@@ -212,7 +212,7 @@ async fn who_may_reach_one_host_reaches_no_other_through_it() {
         .map(|port| format!("127.0.0.1:{port}"))
         .collect();
     let silent = format!("127.0.0.1:{}", silent());
-    let listed = [hosts.as_slice(), &[silent.clone()]].concat();
+    let listed = [hosts.as_slice(), std::slice::from_ref(&silent)].concat();
     let granted = SetTenant {
         hosts: Some(Some(listed.clone())),
         ..SetTenant::default()
