@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_multiplies_leaves_room_for_others() {
     let siege = Siege::with_guest().await;
-    let all = Box::pin(async {
+    let all = async {
         // Functions that invoke themselves, agents that call a tree of agents, and a long chain.
         let forks = siege.invoke("fork", json!(50));
         let fans = siege.call("root", "fan", json!(100));
@@ -21,8 +21,8 @@ async fn what_multiplies_leaves_room_for_others() {
         }));
         let timers = siege.call("timers", "timers", Value::Null);
         futures::join!(forks, fans, nest, bombs, timers)
-    });
-    let (_, _, nest, bombs, timers) = siege.during(30, all).await;
+    };
+    let (_, _, nest, bombs, timers) = Box::pin(siege.during(30, all)).await;
     if let Ok(nest) = nest {
         let depth = nest[0].as_u64().expect("where it ended");
         assert!(depth <= 33, "{nest}");
