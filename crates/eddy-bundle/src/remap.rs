@@ -1,5 +1,6 @@
 //! From positions in the JavaScript that runs to positions in what the user wrote.
 
+use eddy_types::limits::MAX_SOURCE_MAP_BYTES;
 use oxc_sourcemap::{SourceMap, Token};
 use std::collections::BTreeMap;
 
@@ -8,10 +9,14 @@ use std::collections::BTreeMap;
 pub struct SourceMaps(BTreeMap<String, SourceMap<'static>>);
 
 impl SourceMaps {
-    /// Maps (version 3, JSON) by module name. One that cannot be read is left out: its frames
-    /// then keep the positions they have.
+    /// Maps (version 3, JSON) by module name. One that cannot be read, or for which
+    /// [`MAX_SOURCE_MAP_BYTES`] leave no room, is left out: its frames then keep the positions they have.
     pub fn new(maps: impl IntoIterator<Item = (String, String)>) -> Self {
+        // Read, they take several times as much, for as long as the app is there.
+        let mut room = MAX_SOURCE_MAP_BYTES;
         let parse = |(name, json): (String, String)| {
+            let left = room.checked_sub(json.len())?;
+            room = left;
             let map = SourceMap::from_json_string(&json).ok()?.into_owned();
             Some((name, map))
         };
@@ -164,6 +169,15 @@ mod tests {
         let stack = "    at f (a.ts:1:9)\n    at <anonymous> (a.ts:2)\n    at a.ts:2:1\n";
         let expected = "    at f (a.ts:3:5)\n    at <anonymous> (a.ts:7)\n    at a.ts:7:1\n";
         assert_eq!(maps().remap_stack(stack), expected);
+    }
+
+    #[test]
+    fn maps_beyond_the_limit_are_left_out() {
+        let padding = " ".repeat(MAX_SOURCE_MAP_BYTES);
+        let large = ("large.ts".to_owned(), format!("{MAP}{padding}"));
+        let maps = SourceMaps::new([large, ("a.ts".to_owned(), MAP.to_owned())]);
+        assert_eq!(maps.remap_stack("at large.ts:1:9"), "at large.ts:1:9");
+        assert_eq!(maps.remap_stack("at a.ts:1:9"), "at a.ts:3:5");
     }
 
     #[test]

@@ -106,6 +106,8 @@ pub const ADMISSION_SHARE: u32 = 4;
 pub const MAX_BODY_BYTES_IN_FLIGHT: usize = 256 << 20;
 /// Functions, agent types and methods that one component defines, all together.
 pub const MAX_NAMES_PER_COMPONENT: usize = 2000;
+/// Source maps of one component that are used, in bytes of JSON.
+pub const MAX_SOURCE_MAP_BYTES: usize = 8 << 20;
 /// JavaScript modules of one component.
 pub const MAX_MODULES: usize = 2000;
 /// Apps of one tenant.

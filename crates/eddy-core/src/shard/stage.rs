@@ -169,7 +169,7 @@ impl<R> ShardCore<R> {
             return Err(EddyError::new(
                 ErrorCode::Overloaded,
                 format!(
-                    "{} sends of this shard wait for delivery",
+                    "{} sends of the tenant wait for delivery in this shard, which has no room for more",
                     self.outbox.len_of(tenant)
                 ),
             )

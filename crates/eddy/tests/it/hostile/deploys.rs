@@ -258,7 +258,7 @@ async fn documents_that_are_too_much_are_refused() {
         deploy(program(vec![module("eddy", good)])).await,
     );
     expect_refused("nothing", deploy(program(Vec::new())).await);
-    let many = (0..200_000)
+    let many = (0..20_000)
         .map(|n| module(&format!("m{n}.js"), ""))
         .collect();
     expect_refused("many modules", deploy(program(many)).await);
@@ -286,7 +286,6 @@ async fn documents_that_are_too_much_are_refused() {
     ));
     let deployed = deploy(program(vec![with_map])).await;
     assert!(deployed.is_ok() || refused.contains(&code(deployed)));
-    expect_refused("65 MiB", deploy(javascript(&" ".repeat(65 << 20))).await);
 
     // Manifests.
     for hostile in [

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn javascript_is_a_guest_like_any_other() {
     use ErrorCode::{
-        DeadlineExceeded, GuestError, GuestTrap, HandlerStalled, InvalidResult, MemoryLimit,
-        PayloadTooLarge,
+        DeadlineExceeded, GuestError, GuestTrap, HandlerStalled, InvalidResult, LimitExceeded,
+        MemoryLimit, PayloadTooLarge,
     };
     let siege = Siege::begin().await;
     let app = javascript(include_str!("attacks.js"));
@@ -18,7 +18,7 @@ async fn javascript_is_a_guest_like_any_other() {
     let slow: [(&str, &[ErrorCode]); 9] = [
         ("regex", &[DeadlineExceeded, GuestError]),
         ("microtask", &[DeadlineExceeded, MemoryLimit]),
-        ("intervals", &[DeadlineExceeded, MemoryLimit]),
+        ("intervals", &[DeadlineExceeded, LimitExceeded, MemoryLimit]),
         ("tower", &[DeadlineExceeded, MemoryLimit, GuestError]),
         ("buffers", &[DeadlineExceeded, MemoryLimit]),
         ("catches", &[DeadlineExceeded]),

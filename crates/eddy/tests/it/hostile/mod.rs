@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// What a node may take at most while it is attacked, in kB: the attacker's memory limit, the spare
 /// engine of a compilation, and room.
-const MOST_MEMORY: u64 = 2 << 20;
+const MOST_MEMORY: u64 = 3 << 19;
 /// What an attack may take with all that the innocent one does meanwhile.
 const PATIENCE: Duration = Duration::from_secs(100);
 

@@ -48,6 +48,16 @@ fn redirector(target: String) -> u16 {
     port
 }
 
+/// A server that takes connections, and never says a word.
+fn silent() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        let _kept: Vec<_> = listener.incoming().collect();
+    });
+    port
+}
+
 /// What `reach` told of each request.
 fn told(answer: Value) -> Vec<String> {
     serde_json::from_value(answer).expect("a list of texts")
@@ -201,8 +211,10 @@ async fn who_may_reach_one_host_reaches_no_other_through_it() {
         .iter()
         .map(|port| format!("127.0.0.1:{port}"))
         .collect();
+    let silent = format!("127.0.0.1:{}", silent());
+    let listed = [hosts.as_slice(), std::slice::from_ref(&silent)].concat();
     let granted = SetTenant {
-        hosts: Some(Some(hosts.clone())),
+        hosts: Some(Some(listed.clone())),
         ..SetTenant::default()
     };
     let operator = &siege.operator;
@@ -211,7 +223,7 @@ async fn who_may_reach_one_host_reaches_no_other_through_it() {
         .await
         .expect("granted");
     let mut manifest = manifest();
-    manifest["capabilities"] = json!({"hosts": hosts});
+    manifest["capabilities"] = json!({"hosts": listed});
     manifest["functions"] = json!({"hold_fetches": {"timeout": "60s"}});
     siege.deploy(manifest, guest()).await.expect("it deploys");
 
@@ -252,7 +264,7 @@ async fn who_may_reach_one_host_reaches_no_other_through_it() {
 
     // What requests under way hold is bounded for the turn.
     let hold = super::within(60);
-    let url = json!(url).to_string().into();
+    let url = json!(format!("http://{silent}/")).to_string().into();
     let held = siege.attacker.invoke("hold_fetches", url, &hold);
     let held = siege.during(5, held).await.expect("it holds some").result;
     let (begun, why): (usize, String) = serde_json::from_slice(&held).expect("two values");
