@@ -259,7 +259,9 @@ impl Inner {
         let spares = self.drop_spares_of(&account.tenant);
         let wanted = account.memory.limit().unwrap_or_default() / 8;
         let own = |agent: &AgentId| *agent.tenant() == account.tenant;
-        self.drop_oldest_of(own, |_, freed| freed >= wanted) > 0 || spares
+        let some = self.drop_oldest_of(own, |_, freed| freed >= wanted) > 0 || spares;
+        account.room_made(some);
+        some
     }
 
     /// [`Self::drop_oldest_of`] of all agents.

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const RETRY_BUSY: Duration = Duration::from_millis(100);
 /// The same when too many of its deploys wait.
 const RETRY_DEPLOY: Duration = Duration::from_secs(5);
-/// How often idle instances of one tenant are looked for, in nanoseconds.
+/// How long a tenant that had no idle instances is not asked for any, in nanoseconds.
 const ROOM_EVERY: u64 = 20_000_000;
 
 /// A tenant as it is now.
@@ -28,8 +28,8 @@ pub(crate) struct Account {
     in_flight: AtomicU32,
     /// What its live instances count for.
     pub(crate) memory: Arc<MemoryAccount>,
-    /// When room was last made among its idle instances, in nanoseconds since `since`.
-    room_made: AtomicU64,
+    /// When it had no idle instance that could go, in nanoseconds since `since`; 0 when it had some.
+    fruitless: AtomicU64,
     waiting_deploys: AtomicU32,
     /// What its rows and its code take on disk.
     pub(crate) storage: Storage,
@@ -48,7 +48,7 @@ impl Account {
         Arc::new(Self {
             tenant,
             memory,
-            room_made: AtomicU64::new(0),
+            fruitless: AtomicU64::new(0),
             waiting_deploys: AtomicU32::new(0),
             deploys: Arc::new(Semaphore::new(deploys)),
             storage: Storage::default(),
@@ -86,15 +86,17 @@ impl Account {
         self.in_flight.load(Relaxed)
     }
 
-    /// Whether it is time to look for idle instances again: a look takes the locks of all shards.
+    /// Whether to look for its idle instances: not right after a look that found none, because a look
+    /// takes the locks of all shards.
     pub(crate) fn may_make_room(&self) -> bool {
-        let now = self.nanos();
-        let last = self.room_made.load(Relaxed);
-        let due = last == 0 || now.saturating_sub(last) >= ROOM_EVERY;
-        due && self
-            .room_made
-            .compare_exchange(last, now.max(1), Relaxed, Relaxed)
-            .is_ok()
+        let fruitless = self.fruitless.load(Relaxed);
+        fruitless == 0 || self.nanos().saturating_sub(fruitless) >= ROOM_EVERY
+    }
+
+    /// A look for its idle instances found some, or none.
+    pub(crate) fn room_made(&self, some: bool) {
+        let at = if some { 0 } else { self.nanos().max(1) };
+        self.fruitless.store(at, Relaxed);
     }
 
     /// Waits until the tenant may deploy.

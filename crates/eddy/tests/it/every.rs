@@ -84,8 +84,8 @@ impl Session {
         settings.add_filter(&folder, "[dir]");
         settings.add_filter(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "[at]");
         settings.add_filter(r"[0-9a-f]{64}", "[digest]");
+        settings.add_filter(r"[0-9a-f]{48}", "[letter]");
         settings.add_filter(r"[0-9a-f]{32}", "[id]");
-        settings.add_filter(r"\d+-\d+-\d+\b", "[letter]");
         settings.add_filter(
             r#""run_us":\d+,"memory_bytes":\d+"#,
             r#""run_us":[n],"memory_bytes":[n]"#,
