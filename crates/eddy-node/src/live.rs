@@ -225,23 +225,25 @@ impl Inner {
         max.saturating_sub((max / 8).clamp(1, FOR_FUNCTIONS))
     }
 
-    /// [`Fault::NoRoom`] when a tenant may not have another instance. It has at most as many as it leaves
-    /// free of all that do not just idle, so that however many want them all, there are some for the next
-    /// one. The default tenant may have all. Its own idle agents go when it has too many.
+    /// [`Fault::NoRoom`] when a tenant may not have another instance. Its own spares and idle agents go
+    /// when it has too many.
     pub(crate) fn check_share(&self, account: &Account) -> Result<(), Fault> {
-        let most = self.config.max_instances as usize;
-        let fits = |busy: usize| account.memory.instances() < most.saturating_sub(busy);
-        let busy = || self.engine.instances().saturating_sub(self.live_total().0);
-        // Most of the time few are taken, and nothing needs to be counted.
-        let fits = account.is_default()
-            || fits(self.engine.instances())
-            || fits(busy())
-            || (self.make_room_of(account) && fits(busy()));
-        if fits {
+        if self.fits_share(account) || (self.make_room_of(account) && self.fits_share(account)) {
             return Ok(());
         }
         let message = "the tenant has as many of them as it leaves to others".to_owned();
         Err(Fault::NoRoom { message })
+    }
+
+    /// Whether a tenant may have another instance. It has at most as many as it leaves free of all that
+    /// do not just idle, so that however many want them all, there are some for the next one. The default
+    /// tenant may have all.
+    pub(crate) fn fits_share(&self, account: &Account) -> bool {
+        let most = self.config.max_instances as usize;
+        let fits = |busy: usize| account.memory.instances() < most.saturating_sub(busy);
+        let busy = || self.engine.instances().saturating_sub(self.live_total().0);
+        // Most of the time few are taken, and nothing needs to be counted.
+        account.is_default() || fits(self.engine.instances()) || fits(busy())
     }
 
     /// Drops the least recently used instances. Whether there were any.

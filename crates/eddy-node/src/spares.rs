@@ -133,6 +133,10 @@ async fn fill_shelf(inner: &Arc<Inner>, app: &App, loaded: &Loaded, kind: Kind) 
         if inner.closing.is_cancelled() || !app.spares.0.lock().short(kind) {
             return;
         }
+        // A spare is one of its tenant's instances, whoever asks for it.
+        if !inner.fits_share(&app.account) {
+            return app.spares.0.lock().give_up(kind);
+        }
         let Some(counted) = Counted::new(inner, &inner.spares) else {
             return;
         };
