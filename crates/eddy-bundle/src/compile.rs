@@ -86,7 +86,8 @@ pub fn bundle_telling(path: &Path, tell: Option<&dyn Fn(&str)>) -> Result<Bundle
 }
 
 /// As [`bundle_telling`]; puts the files into `looked_at` that it read or looked for, also when it fails: a
-/// change of any of them may change the outcome, and nothing else does.
+/// change of any of them may change the outcome, and nothing else does. Of a Rust project these are the
+/// sources and manifests in its folder; what it depends on elsewhere is not looked at.
 ///
 /// Errors: those of [`bundle`].
 pub fn bundle_noting(
@@ -108,6 +109,7 @@ fn assemble(plan: entry::Plan, tell: Option<&dyn Fn(&str)>) -> Result<Bundle, Bu
     for (name, component) in &plan.manifest.components {
         let file = plan.project.component(name, &component.path)?;
         let code = if rust::is_project(&file) {
+            plan.project.note(rust::sources(&file));
             BundledCode::Wasm(rust::build(&file, tell, &mut budget)?)
         } else if file.is_wasm() {
             BundledCode::Wasm(wasm::read(&file, &mut budget)?)

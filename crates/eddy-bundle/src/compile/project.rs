@@ -107,6 +107,11 @@ impl Project {
         }
     }
 
+    /// Also these are looked at, by a tool that builds.
+    pub(crate) fn note(&self, paths: impl Iterator<Item = PathBuf>) {
+        self.looked_at.borrow_mut().extend(paths);
+    }
+
     /// The paths that were looked for so far, and what links among them lead to.
     pub(crate) fn looked_at(&self) -> Vec<PathBuf> {
         let paths = self.looked_at.borrow();

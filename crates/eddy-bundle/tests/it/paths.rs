@@ -1,7 +1,7 @@
 //! What a path may be.
 
 use super::{bundle_files, error, js, project, shop};
-use eddy_bundle::{BundledCode, bundle};
+use eddy_bundle::{BundledCode, bundle, bundle_noting};
 use eddy_types::{EddyError, ErrorCode};
 
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -84,4 +84,28 @@ fn the_shop_bundles() {
     let bundle = bundle(&shop()).expect("the example bundles");
     assert_eq!(bundle.manifest.name.as_str(), "shop");
     assert!(js(bundle).len() > 1);
+}
+
+/// Whoever waits for saves is told of all of a Rust project's sources, also when it does not build.
+#[test]
+fn the_sources_of_a_rust_project_are_looked_at() {
+    let folder = project(&[
+        ("eddy.toml", "name = 'x'"),
+        ("Cargo.toml", "no manifest"),
+        ("src/lib.rs", ""),
+        ("src/deep/part.rs", ""),
+        ("src/notes.txt", ""),
+        ("target/made.rs", ""),
+        (".git/kept.rs", ""),
+    ]);
+    let mut looked_at = Vec::new();
+    let failed = bundle_noting(folder.path(), None, &mut looked_at).expect_err("it is broken");
+    assert_eq!(failed.code, ErrorCode::InvalidSource, "{failed}");
+    let looks_at = |name: &str| looked_at.iter().any(|path| path.ends_with(name));
+    for name in ["eddy.toml", "Cargo.toml", "src/lib.rs", "src/deep/part.rs"] {
+        assert!(looks_at(name), "not at {name}: {looked_at:?}");
+    }
+    for name in ["src/notes.txt", "target/made.rs", ".git/kept.rs"] {
+        assert!(!looks_at(name), "at {name}: {looked_at:?}");
+    }
 }
