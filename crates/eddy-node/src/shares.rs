@@ -62,12 +62,18 @@ impl Shares {
             state.free -= 1;
             return None;
         }
-        Some(state.line_up(tenant))
+        let ticket = Arc::<Ticket>::default();
+        state.waiting.push_back(tenant, ticket.clone());
+        Some(ticket)
     }
 
-    /// For who computed in a slot, and goes on.
-    fn again(&self, tenant: &TenantId) -> Arc<Ticket> {
-        self.0.lock().line_up(tenant)
+    /// For who computed in a slot, and goes on. The waker is there before anybody can grant the ticket:
+    /// this guest does not look again by itself.
+    fn again(&self, tenant: &TenantId, waker: &Waker) -> Arc<Ticket> {
+        let ticket = Arc::<Ticket>::default();
+        ticket.waker.register(waker);
+        self.0.lock().waiting.push_back(tenant, ticket.clone());
+        ticket
     }
 
     /// A slot is free: whoever is next gets it.
@@ -90,12 +96,6 @@ impl Shares {
 }
 
 impl State {
-    fn line_up(&mut self, tenant: &TenantId) -> Arc<Ticket> {
-        let ticket = Arc::<Ticket>::default();
-        self.waiting.push_back(tenant, ticket.clone());
-        ticket
-    }
-
     /// Hands a free slot to the next one; it stays free when nobody waits.
     fn next(&mut self) -> Option<Arc<Ticket>> {
         while let Some(ticket) = self.waiting.pop() {
@@ -169,9 +169,7 @@ impl<F: Future + Unpin> Future for Sharing<'_, F> {
         let polled = Pin::new(&mut this.work).poll(&mut Context::from_waker(&waker));
         let woken = this.waker.state.swap(IDLE, Ordering::AcqRel) == WOKEN;
         if polled.is_pending() && woken {
-            let ticket = this.shares.again(this.tenant);
-            ticket.waker.register(cx.waker());
-            this.ticket = Some(ticket);
+            this.ticket = Some(this.shares.again(this.tenant, cx.waker()));
         }
         polled
     }
@@ -265,6 +263,25 @@ mod tests {
         }
         let state = shares.0.lock();
         assert_eq!((state.free, state.waiting.len()), (1, 0));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[allow(clippy::disallowed_methods, reason = "a test's own tasks")]
+    async fn a_slot_that_comes_free_while_its_next_guest_lines_up_wakes_it() {
+        let shares = Arc::new(Shares::new(2));
+        let guests = ["a", "b", "c"].map(tenant).map(|own| {
+            let shares = shares.clone();
+            tokio::spawn(async move {
+                let counted = AtomicUsize::new(0);
+                let work = Box::pin(compute(100_000, &counted));
+                shares.run(&own, work).await;
+            })
+        });
+        for guest in guests {
+            // Long, because it is for who waits for ever.
+            let ended = tokio::time::timeout(std::time::Duration::from_mins(2), guest).await;
+            ended.expect("nobody is forgotten").expect("it ends");
+        }
     }
 
     #[tokio::test]
