@@ -14,6 +14,14 @@ pub(crate) struct Amount {
     pub(crate) bytes: usize,
 }
 
+impl Amount {
+    /// One more entry, for those who look at bytes before they come: what each may hold is bounded elsewhere.
+    pub(crate) const ONE: Self = Self {
+        entries: 1,
+        bytes: 0,
+    };
+}
+
 /// What is held, in all and by each tenant.
 #[derive(Debug, Default)]
 pub(crate) struct Held {
@@ -90,18 +98,13 @@ mod tests {
         entries: 60,
         bytes: usize::MAX,
     };
-    const ONE: Amount = Amount {
-        entries: 1,
-        bytes: 0,
-    };
-
     fn tenant(n: usize) -> TenantId {
         TenantId::new(&format!("t{n}")).expect("a tenant")
     }
 
     /// Takes as much as it gets.
     fn fill(held: &mut Held, tenant: &TenantId) -> usize {
-        while held.has_room(tenant, ONE, MOST) {
+        while held.has_room(tenant, Amount::ONE, MOST) {
             held.add(tenant, 0);
         }
         held.of(tenant).entries
@@ -146,7 +149,7 @@ mod tests {
             let mut held = Held::default();
             for (who, take) in steps {
                 let who = tenant(who);
-                if take && held.has_room(&who, ONE, MOST) {
+                if take && held.has_room(&who, Amount::ONE, MOST) {
                     held.add(&who, 3);
                 } else if held.of(&who).entries > 0 {
                     held.remove(&who, 3);

@@ -108,7 +108,7 @@ pub const MAX_BODY_BYTES_IN_FLIGHT: usize = 256 << 20;
 pub const MAX_NAMES_PER_COMPONENT: usize = 2000;
 /// Source maps of one component that are used, in bytes of JSON.
 pub const MAX_SOURCE_MAP_BYTES: usize = 8 << 20;
-/// JavaScript modules of one component.
+/// JavaScript or Python modules of one component.
 pub const MAX_MODULES: usize = 2000;
 /// Apps of one tenant.
 pub const MAX_APPS_PER_TENANT: usize = 1000;

@@ -2,16 +2,13 @@
 
 use super::JsModule;
 use super::imports::{self, Target};
-use super::problem::{BundleError, Problem};
+use super::problem::{BundleError, MAX_PROBLEMS, Problem};
 use super::project::{Budget, Project, SourceFile};
 use super::source::{Kind, kind};
 use super::transform::{self, Compiled};
 use eddy_types::ErrorCode;
 use eddy_types::limits::MAX_MODULES;
 use std::collections::{BTreeSet, VecDeque};
-
-/// Problems that are shown; more would hide the first.
-const MAX_PROBLEMS: usize = 20;
 
 /// The modules that `entry` reaches, the entry first, then in the order they are met.
 pub(crate) fn modules(
@@ -37,24 +34,14 @@ pub(crate) fn modules(
             Err(found) => problems.extend(found),
         }
         if seen.len() > MAX_MODULES {
-            return Err(
-                Problem::new(format!("the code has more than {MAX_MODULES} modules"))
-                    .hint("Bundle it into fewer files first, or split the app.")
-                    .fail(ErrorCode::InvalidSource),
-            );
+            let hint = "Bundle it into fewer files first, or split the app.";
+            return Err(BundleError::too_many_modules(hint));
         }
         if problems.len() >= MAX_PROBLEMS {
             break;
         }
     }
-    if problems.is_empty() {
-        return Ok(modules);
-    }
-    problems.truncate(MAX_PROBLEMS);
-    Err(BundleError {
-        code: ErrorCode::InvalidSource,
-        problems,
-    })
+    BundleError::unless_sound(modules, problems)
 }
 
 fn check_entry(entry: &SourceFile) -> Result<(), BundleError> {

@@ -1,9 +1,13 @@
 //! What is wrong with what a user wrote, with its place, for people.
 
 use super::frame;
+use eddy_types::limits::MAX_MODULES;
 use eddy_types::{EddyError, ErrorCode};
 use std::fmt;
 use std::ops::Range;
+
+/// Problems that are shown; more would hide the first.
+pub(crate) const MAX_PROBLEMS: usize = 20;
 
 /// Why a path cannot be bundled: one code, and all problems that were found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +57,27 @@ impl Problem {
             code,
             problems: vec![self],
         }
+    }
+}
+
+impl BundleError {
+    /// Of a component with more modules than it may have.
+    pub(crate) fn too_many_modules(hint: &str) -> Self {
+        Problem::new(format!("the code has more than {MAX_MODULES} modules"))
+            .hint(hint)
+            .fail(ErrorCode::InvalidSource)
+    }
+
+    /// What was made, unless there are problems with the source: the first of them.
+    pub(crate) fn unless_sound<T>(made: T, mut problems: Vec<Problem>) -> Result<T, Self> {
+        if problems.is_empty() {
+            return Ok(made);
+        }
+        problems.truncate(MAX_PROBLEMS);
+        Err(Self {
+            code: ErrorCode::InvalidSource,
+            problems,
+        })
     }
 }
 

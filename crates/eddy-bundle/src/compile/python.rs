@@ -3,17 +3,14 @@
 
 mod parse;
 
-use super::problem::{BundleError, Problem};
+use super::problem::{BundleError, MAX_PROBLEMS, Problem};
 use super::project::{Budget, Project, SourceFile};
 use eddy_types::ErrorCode;
+use eddy_types::limits::MAX_MODULES;
 use parse::Import;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
-/// Modules that one component may have.
-const MAX_MODULES: usize = 2_000;
-/// Problems that are shown; more would hide the first.
-const MAX_PROBLEMS: usize = 20;
 /// Where packages of others are looked for, as `pip install --target vendor` puts them.
 const VENDOR: &str = "vendor";
 const PACKAGE: &str = "__init__.py";
@@ -57,23 +54,14 @@ pub(crate) fn modules(
             source,
         });
         if walk.seen.len() > MAX_MODULES {
-            return Err(
-                Problem::new(format!("the code has more than {MAX_MODULES} modules"))
-                    .hint("Leave out what the code does not need, or split the app.")
-                    .fail(ErrorCode::InvalidSource),
-            );
+            let hint = "Leave out what the code does not need, or split the app.";
+            return Err(BundleError::too_many_modules(hint));
         }
         if problems.len() >= MAX_PROBLEMS {
             break;
         }
     }
-    if problems.is_empty() {
-        return Ok(modules);
-    }
-    Err(BundleError {
-        code: ErrorCode::InvalidSource,
-        problems,
-    })
+    BundleError::unless_sound(modules, problems)
 }
 
 /// Which modules were met, and which are still to be read.

@@ -17,11 +17,6 @@ const MOST_WAITING: Amount = Amount {
     entries: MAX_SHARD_MAILBOX,
     bytes: MAX_WAITING_BYTES,
 };
-/// Bytes are looked at before they come: what a message holds is bounded elsewhere.
-const ONE: Amount = Amount {
-    entries: 1,
-    bytes: 0,
-};
 
 impl<R> ShardCore<R> {
     /// A message for an agent of this shard.
@@ -159,7 +154,7 @@ impl<R> ShardCore<R> {
             .retry_after(Duration::from_secs(1)));
         }
         let tenant = to.tenant();
-        let few = self.waiting.has_room(tenant, ONE, MOST_WAITING);
+        let few = self.waiting.has_room(tenant, Amount::ONE, MOST_WAITING);
         if !few || !self.overlay.has_room_for(tenant) {
             return Err(EddyError::new(
                 ErrorCode::Overloaded,

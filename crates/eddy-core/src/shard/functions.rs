@@ -21,11 +21,6 @@ const MOST_UNDER_WAY: Amount = Amount {
     entries: MAX_MAILBOX,
     bytes: MAX_WAITING_BYTES,
 };
-/// Bytes are looked at before they come: an argument is bounded by itself.
-const ONE: Amount = Amount {
-    entries: 1,
-    bytes: 0,
-};
 
 /// A request for a durable invocation.
 #[derive(Debug)]
@@ -204,7 +199,11 @@ impl<R> ShardCore<R> {
             return Err(shutting_down());
         }
         let tenant = &request.function.tenant;
-        if !self.functions.held.has_room(tenant, ONE, MOST_UNDER_WAY) {
+        if !self
+            .functions
+            .held
+            .has_room(tenant, Amount::ONE, MOST_UNDER_WAY)
+        {
             return Err(EddyError::new(
                 ErrorCode::Overloaded,
                 "too many durable invocations are under way",
