@@ -4,6 +4,7 @@
 //! - `bench`: the benchmarks (built in release mode).
 //! - `guests`: builds the prebuilt WebAssembly components anew.
 //! - `book`: builds the book in HTML.
+//! - `tools`: installs what builds the examples in C and Zig into the build folder.
 //! - `openapi`: writes docs/openapi.json anew.
 
 mod steps;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         Some("bench") => steps::bench(rest),
         Some("guests") => steps::guests(),
         Some("book") => steps::book(),
+        Some("tools") => tools::native(),
         Some("openapi") => steps::openapi(),
         _ => usage(),
     };
@@ -34,6 +36,6 @@ fn main() -> ExitCode {
 
 fn usage() -> Result<()> {
     bail!(
-        "usage: cargo xtask test | bench [SUITE...] [--peers] [--record] | guests | book | openapi"
+        "usage: cargo xtask test | bench [SUITE...] [--peers] [--record] | guests | book | tools | openapi"
     )
 }

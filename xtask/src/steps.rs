@@ -26,6 +26,7 @@ pub(crate) fn test(filter: &[String]) -> Result<()> {
         docs()?;
         examples()?;
         python_runtime()?;
+        tools::native()?;
     }
     tools::wasm_target()?;
     let guest = "guests/behaviour/rust/Cargo.toml";

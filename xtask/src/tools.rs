@@ -15,6 +15,8 @@ pub(crate) struct Tool {
     says: &'static str,
     /// Its features, unless the default ones.
     features: Option<&'static str>,
+    /// How it is built: its work is so little that optimising it takes longer.
+    quickly: bool,
 }
 
 pub(crate) const CARGO_DENY: Tool = Tool {
@@ -23,6 +25,7 @@ pub(crate) const CARGO_DENY: Tool = Tool {
     version: "0.20.2",
     says: "cargo-deny 0.20.2",
     features: None,
+    quickly: false,
 };
 
 /// What builds the book.
@@ -32,7 +35,81 @@ pub(crate) const MDBOOK: Tool = Tool {
     version: "0.5.4",
     says: "mdbook v0.5.4",
     features: Some("search"),
+    quickly: true,
 };
+
+/// What makes the C header of the platform's WIT.
+const WIT_BINDGEN: Tool = Tool {
+    package: "wit-bindgen-cli",
+    program: "wit-bindgen",
+    version: "0.63.0",
+    says: "wit-bindgen-cli 0.63.0",
+    features: Some("c"),
+    quickly: true,
+};
+
+/// What makes a component of a core module.
+const WASM_TOOLS: Tool = Tool {
+    package: "wasm-tools",
+    program: "wasm-tools",
+    version: "1.263.0",
+    says: "wasm-tools 1.263.0",
+    features: Some("component"),
+    quickly: true,
+};
+
+/// The compiler of C and Zig, from the Python package index.
+const ZIG: &str = "0.15.2";
+
+/// What builds the examples in C and Zig, in one folder: the tests look there and nowhere else.
+pub(crate) fn native() -> Result<()> {
+    WIT_BINDGEN.installed()?;
+    WASM_TOOLS.installed()?;
+    zig()
+}
+
+/// Zig in a virtual environment, and a program `zig` that runs it.
+fn zig() -> Result<()> {
+    let tools = target().join("tools");
+    let (program, folder) = (tools.join("bin/zig"), tools.join(format!("zig-{ZIG}")));
+    let python = folder.join("bin/python");
+    let said = Command::new(&program).arg("version").output();
+    if said.is_ok_and(|said| said.stdout.starts_with(ZIG.as_bytes())) {
+        return Ok(());
+    }
+    eprintln!("xtask: installing Zig {ZIG} into the build folder (some 90 MB, once)");
+    let user = std::env::var("EDDY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    done(
+        Command::new(user)
+            .args(["-m", "venv", "--clear"])
+            .arg(&folder),
+    )?;
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ];
+    done(
+        Command::new(&python)
+            .args(pip)
+            .arg(format!("ziglang=={ZIG}")),
+    )?;
+    std::fs::create_dir_all(tools.join("bin"))?;
+    let script = format!("#!/bin/sh\nexec '{}' -m ziglang \"$@\"\n", python.display());
+    std::fs::write(&program, script)?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    Ok(std::fs::set_permissions(&program, mode)?)
+}
+
+fn done(command: &mut Command) -> Result<()> {
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => bail!("{command:?} failed: {status}"),
+        Err(error) => bail!("{command:?} does not start: {error}"),
+    }
+}
 
 /// What guests are built for.
 const WASM: &str = "wasm32-wasip2";
@@ -53,19 +130,28 @@ pub(crate) fn target() -> PathBuf {
 }
 
 impl Tool {
-    /// Its path. Installed into the build folder on first use, which takes some minutes.
+    /// Its path: the one of this version that is there, or else the [installed](Tool::installed) one.
     pub(crate) fn path(&self) -> Result<PathBuf> {
+        let there = PathBuf::from(self.program);
+        match self.is(&there) {
+            true => Ok(there),
+            false => self.installed(),
+        }
+    }
+
+    fn is(&self, program: &Path) -> bool {
+        let mut asked = Command::new(program);
+        let said = asked.arg("--version").stderr(Stdio::null()).output();
+        said.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).trim() == self.says)
+    }
+
+    /// Its path in the build folder. Installed there on first use, which takes some minutes.
+    fn installed(&self) -> Result<PathBuf> {
         let (package, version) = (self.package, self.version);
         let local = target().join("tools");
         let installed = local.join("bin").join(self.program);
-        for candidate in [PathBuf::from(self.program), installed.clone()] {
-            let said = Command::new(&candidate)
-                .arg("--version")
-                .stderr(Stdio::null())
-                .output();
-            if said.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).trim() == self.says) {
-                return Ok(candidate);
-            }
+        if self.is(&installed) {
+            return Ok(installed);
         }
         eprintln!(
             "xtask: installing {package} {version} into the build folder (a few minutes, once)"
@@ -75,10 +161,12 @@ impl Tool {
         if let Some(features) = self.features {
             install.args(["--no-default-features", "--features", features]);
         }
-        let status = install.arg("--root").arg(&local).status()?;
-        if !status.success() {
-            bail!("{package} could not be installed: {status}");
+        if self.quickly {
+            install.arg("--debug");
         }
+        // What several have in common is built once.
+        install.env("CARGO_TARGET_DIR", local.join("build"));
+        done(install.arg("--root").arg(&local))?;
         Ok(installed)
     }
 }

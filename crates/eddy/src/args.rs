@@ -238,7 +238,7 @@ pub(crate) struct TestArgs {
 pub(crate) struct InvokeArgs {
     /// The function
     pub(crate) function: String,
-    #[arg(help = ARGUMENT_HELP)]
+    #[arg(help = ARGUMENT_HELP, allow_negative_numbers = true)]
     pub(crate) argument: Option<String>,
     /// Have it accepted durably and do not wait for the result
     #[arg(long)]
@@ -254,7 +254,7 @@ pub(crate) struct CallArgs {
     pub(crate) agent: String,
     /// The method
     pub(crate) method: String,
-    #[arg(help = ARGUMENT_HELP)]
+    #[arg(help = ARGUMENT_HELP, allow_negative_numbers = true)]
     pub(crate) argument: Option<String>,
     /// For a query: read committed state beside the live agent
     #[arg(long)]

@@ -53,6 +53,14 @@ mod python {
     }
 }
 
+/// What needs compilers that `cargo xtask tools` installs.
+mod native {
+    pages! {
+        c: "docs/c.md",
+        zig: "docs/zig.md",
+    }
+}
+
 /// The pages of the book, and the README.
 fn pages() -> Vec<Page> {
     let mut paths = pages_in("docs");
@@ -81,7 +89,7 @@ fn every_page_that_runs_something_is_run() {
         .filter(|page| page.blocks.iter().any(runs_or_writes))
         .map(|page| page.path)
         .collect();
-    let mut run = [runs::PAGES, python::PAGES].concat();
+    let mut run = [runs::PAGES, python::PAGES, native::PAGES].concat();
     run.sort_unstable();
     running.sort();
     assert_eq!(run, running);

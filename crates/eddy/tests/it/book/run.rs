@@ -14,6 +14,11 @@ const SHOWN: &str = ":7400";
 /// Nothing listens on it: it is reserved and never given out.
 const NOBODY: u16 = 1;
 
+/// How `sh` ends when there is no program of a name, and what to do about that.
+const NO_PROGRAM: i32 = 127;
+const INSTALLS: &str =
+    "`cargo xtask tools` installs what builds C and Zig; `-E 'not test(native::)'` leaves them out";
+
 /// Runs all of a page; a block that is not as it says is a failure, with its line.
 pub(super) fn page(path: &str) {
     let page = Page::read(path);
@@ -114,6 +119,9 @@ impl Session {
     fn command(&self, step: &Step) -> Result<(), String> {
         let Output { status, stdout, .. } = self.shell(&step.command).output().expect("sh runs");
         let printed = self.shown(&String::from_utf8_lossy(&stdout));
+        if status.code() == Some(NO_PROGRAM) {
+            return Err(format!("{printed}\n{INSTALLS}"));
+        }
         if status.success() == step.fails() {
             return Err(format!("{status}\n{printed}"));
         }
@@ -202,7 +210,8 @@ impl Session {
             .expect("the binary is in a folder")
             .display();
         let path = std::env::var("PATH").unwrap_or_default();
-        sh.env("PATH", format!("{folder}:{path}"))
+        let tools = tools().display().to_string();
+        sh.env("PATH", format!("{folder}:{tools}:{path}"))
             .env("STATE", &self.state)
             .env("EDDY_SOURCE", root())
             // Guests in Rust are built once for all tests.
@@ -240,6 +249,14 @@ impl Session {
         let colon = self.url.rfind(':').expect("a URL with a port");
         &self.url[colon..]
     }
+}
+
+/// Where `cargo xtask tools` installs compilers.
+pub(super) fn tools() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
+    target
+        .expect("a folder in the build folder")
+        .join("tools/bin")
 }
 
 /// Where a node says that it is.
