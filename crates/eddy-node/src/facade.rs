@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How a node is set up.
-#[derive(Clone, Debug)]
+/// How a node is set up. It is not to be printed: it holds secrets.
+#[derive(Clone)]
 pub struct NodeConfig {
     /// The data folder; made when it is missing.
     pub data: PathBuf,
