@@ -3,6 +3,7 @@
 //! - `test`: all checks and all tests; what CI runs.
 //! - `bench`: the benchmarks (built in release mode).
 //! - `guests`: builds the prebuilt WebAssembly components anew.
+//! - `book`: builds the book in HTML.
 //! - `openapi`: writes docs/openapi.json anew.
 
 mod steps;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
         Some("test") => steps::test(rest),
         Some("bench") => steps::bench(rest),
         Some("guests") => steps::guests(),
+        Some("book") => steps::book(),
         Some("openapi") => steps::openapi(),
         _ => usage(),
     };
@@ -31,5 +33,7 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> Result<()> {
-    bail!("usage: cargo xtask test | bench [SUITE...] [--peers] [--record] | guests | openapi")
+    bail!(
+        "usage: cargo xtask test | bench [SUITE...] [--peers] [--record] | guests | book | openapi"
+    )
 }

@@ -4,13 +4,20 @@ use crate::tools;
 use anyhow::{Context as _, Result, bail};
 use std::process::Command;
 
+/// What pages link to outside of `docs`. A test of the book holds this and the links together.
+const BESIDE_THE_BOOK: [&str; 3] = [
+    "sdk/js/eddy-test.d.ts",
+    "sdk/js/eddy.d.ts",
+    "sdk/python/eddy/__init__.py",
+];
+
 /// All checks and all tests, cheapest first. With arguments: only the tests, and those are handed
 /// to the test runner (`cargo xtask test -E 'test(crash)'`).
 pub(crate) fn test(filter: &[String]) -> Result<()> {
     if filter.is_empty() {
         run("cargo", &["fmt", "--all", "--check"])?;
         clippy()?;
-        let deny = tools::cargo_deny()?;
+        let deny = tools::CARGO_DENY.path()?;
         let deny = deny.to_string_lossy();
         run(
             &deny,
@@ -142,6 +149,27 @@ pub(crate) fn guests() -> Result<()> {
     for guest in ["js-runtime", "bench-guest", "files-guest", "hostile-guest"] {
         run("bash", &[&format!("guests/{guest}/build.sh")])?;
     }
+    Ok(())
+}
+
+/// The book in HTML, in the build folder. Links to files outside of `docs` work, too: they lie beside it as they do here.
+pub(crate) fn book() -> Result<()> {
+    let book = tools::target().join("book");
+    let _ = std::fs::remove_dir_all(&book);
+    let pages = book.join("docs");
+    let mdbook = tools::MDBOOK.path()?;
+    let pages_text = pages.to_string_lossy();
+    run(
+        &mdbook.to_string_lossy(),
+        &["build", "docs", "--dest-dir", &pages_text],
+    )?;
+    for file in BESIDE_THE_BOOK {
+        let to = book.join(file);
+        let folder = to.parent().context("a file is in a folder")?;
+        std::fs::create_dir_all(folder)?;
+        std::fs::copy(tools::root().join(file), &to).with_context(|| file.to_owned())?;
+    }
+    eprintln!("xtask: the book is {}", pages.join("index.html").display());
     Ok(())
 }
 

@@ -6,7 +6,34 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-const CARGO_DENY: &str = "0.20.2";
+/// A program from crates.io, of one version.
+pub(crate) struct Tool {
+    package: &'static str,
+    program: &'static str,
+    version: &'static str,
+    /// What it prints when it is asked for its version.
+    says: &'static str,
+    /// Its features, unless the default ones.
+    features: Option<&'static str>,
+}
+
+pub(crate) const CARGO_DENY: Tool = Tool {
+    package: "cargo-deny",
+    program: "cargo-deny",
+    version: "0.20.2",
+    says: "cargo-deny 0.20.2",
+    features: None,
+};
+
+/// What builds the book.
+pub(crate) const MDBOOK: Tool = Tool {
+    package: "mdbook",
+    program: "mdbook",
+    version: "0.5.4",
+    says: "mdbook v0.5.4",
+    features: Some("search"),
+};
+
 /// What guests are built for.
 const WASM: &str = "wasm32-wasip2";
 
@@ -21,42 +48,39 @@ pub(crate) fn root() -> &'static Path {
 }
 
 /// The build folder.
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// cargo-deny of the pinned version; installed on first use, which takes some minutes.
-pub(crate) fn cargo_deny() -> Result<PathBuf> {
-    let wanted = format!("cargo-deny {CARGO_DENY}");
-    let local = target().join("tools");
-    let installed = local.join("bin/cargo-deny");
-    for candidate in [PathBuf::from("cargo-deny"), installed.clone()] {
-        let version = Command::new(&candidate)
-            .arg("--version")
-            .stderr(Stdio::null())
-            .output();
-        if version.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).trim() == wanted) {
-            return Ok(candidate);
+impl Tool {
+    /// Its path. Installed into the build folder on first use, which takes some minutes.
+    pub(crate) fn path(&self) -> Result<PathBuf> {
+        let (package, version) = (self.package, self.version);
+        let local = target().join("tools");
+        let installed = local.join("bin").join(self.program);
+        for candidate in [PathBuf::from(self.program), installed.clone()] {
+            let said = Command::new(&candidate)
+                .arg("--version")
+                .stderr(Stdio::null())
+                .output();
+            if said.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).trim() == self.says) {
+                return Ok(candidate);
+            }
         }
+        eprintln!(
+            "xtask: installing {package} {version} into the build folder (a few minutes, once)"
+        );
+        let mut install = Command::new("cargo");
+        install.args(["install", "--locked", "--version", version, package]);
+        if let Some(features) = self.features {
+            install.args(["--no-default-features", "--features", features]);
+        }
+        let status = install.arg("--root").arg(&local).status()?;
+        if !status.success() {
+            bail!("{package} could not be installed: {status}");
+        }
+        Ok(installed)
     }
-    eprintln!(
-        "xtask: installing cargo-deny {CARGO_DENY} into the build folder (a few minutes, once)"
-    );
-    let status = Command::new("cargo")
-        .args([
-            "install",
-            "--locked",
-            "--version",
-            CARGO_DENY,
-            "cargo-deny",
-            "--root",
-        ])
-        .arg(&local)
-        .status()?;
-    if !status.success() {
-        bail!("cargo-deny could not be installed: {status}");
-    }
-    Ok(installed)
 }
 
 /// The target that guests are built for; installed when it is missing, which takes seconds.

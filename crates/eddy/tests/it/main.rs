@@ -7,6 +7,7 @@
 
 mod behaviour;
 mod binary;
+mod book;
 mod crash;
 mod dev;
 mod disk;
