@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use std::time::Duration;
 
 const USAGE: &str = "usage: cargo xtask bench [SUITE...] [--peers] [--rounds N] [--seconds N] \
-[--agents N] [--json] [--record]; suites: message, durable, function, cold, scale, overload";
+[--agents N] [--json] [--record]; suites: message, durable, function, cold, languages, scale, overload";
 
 /// A group of rows that are measured side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,16 +13,18 @@ pub(crate) enum Suite {
     Durable,
     Function,
     Cold,
+    Languages,
     Scale,
     Overload,
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Message,
         Self::Durable,
         Self::Function,
         Self::Cold,
+        Self::Languages,
         Self::Scale,
         Self::Overload,
     ];
@@ -33,6 +35,7 @@ impl Suite {
             Self::Durable => "durable",
             Self::Function => "function",
             Self::Cold => "cold",
+            Self::Languages => "languages",
             Self::Scale => "scale",
             Self::Overload => "overload",
         }

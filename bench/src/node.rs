@@ -42,6 +42,13 @@ impl Node {
         Ok(Self(server.with_folder(folder)))
     }
 
+    /// A node on a folder of its own, without apps.
+    pub(crate) fn empty() -> Result<Self> {
+        let folder = process::folder()?;
+        let (Self(server), _) = up(folder.path(), &[])?;
+        Ok(Self(server.with_folder(folder)))
+    }
+
     /// A node on the data in `folder`, as it was left there; with apps when it is the first start.
     /// Answers also with the time from the start of the process to its word that it is ready.
     pub(crate) fn on(folder: &Path, idle: Option<&str>) -> Result<(Self, Duration)> {

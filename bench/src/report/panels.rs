@@ -121,6 +121,31 @@ pub(crate) const PANELS: &[(Suite, &[Panel])] = &[
         )],
     ),
     (
+        Suite::Languages,
+        &[
+            panel(
+                "Deploy of changed code: median time, less is better",
+                Metric::P50,
+                &["rust.redeploy", "typescript.redeploy", "python.redeploy"],
+            ),
+            panel(
+                "First message to an agent that is not live: median time, less is better",
+                Metric::P50,
+                &["rust.cold", "typescript.cold", "python.cold"],
+            ),
+            panel(
+                "Message to a live agent: median time, less is better",
+                Metric::P50,
+                &["rust.query", "typescript.query", "python.query"],
+            ),
+            panel(
+                "Memory of a live agent, less is better",
+                Metric::Bytes,
+                &["rust.live", "typescript.live", "python.live"],
+            ),
+        ],
+    ),
+    (
         Suite::Scale,
         &[
             panel(

@@ -256,4 +256,18 @@ pub(crate) const TARGETS: &[Target] = &[
             ratio("flood.accepted", Rate, "flood.peak", Bound::None),
         ],
     },
+    Target {
+        number: 13,
+        suite: Suite::Languages,
+        text: "the same counter in three languages: a deploy of changed TypeScript <= 1 s; Python beside it",
+        checks: &[
+            figure("typescript.redeploy", P50, AtMost(1e6)),
+            ratio("python.redeploy", P50, "typescript.redeploy", Bound::None),
+            ratio("python.cold", P50, "typescript.cold", Bound::None),
+            ratio("python.query", P50, "typescript.query", Bound::None),
+            ratio("python.increment", P50, "typescript.increment", Bound::None),
+            ratio("python.hello", P50, "typescript.hello", Bound::None),
+            ratio("python.live", Bytes, "typescript.live", Bound::None),
+        ],
+    },
 ];

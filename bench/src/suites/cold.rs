@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// Agents that are woken in a round.
 const AGENTS: usize = 200;
 /// Keys in the state of each.
-const KEYS: usize = 10;
+pub(super) const KEYS: usize = 10;
 
 pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     let node = Node::start("500ms")?;
@@ -57,7 +57,8 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-async fn prepare(link: &Link, agent: &'static str) -> Result<()> {
+/// Writes the state of the agents that are woken.
+pub(super) async fn prepare(link: &Link, agent: &'static str) -> Result<()> {
     for n in 0..AGENTS {
         let target = Target::new(agent, format!("cold{n}"), "put");
         for key in 0..KEYS {
@@ -69,7 +70,7 @@ async fn prepare(link: &Link, agent: &'static str) -> Result<()> {
 }
 
 /// Each agent gets one message, whose reply reads its state.
-async fn wake(link: &Link, agent: &'static str) -> Result<Figures> {
+pub(super) async fn wake(link: &Link, agent: &'static str) -> Result<Figures> {
     let mut times = Vec::with_capacity(AGENTS);
     for n in 0..AGENTS {
         let target = Target::new(agent, format!("cold{n}"), "value");

@@ -4,6 +4,7 @@ mod cold;
 mod durable;
 mod flushes;
 mod function;
+mod languages;
 mod message;
 mod overload;
 mod scale;
@@ -27,6 +28,7 @@ pub(crate) async fn run(bench: &mut Bench, suite: Suite) -> Result<()> {
         Suite::Durable => durable::run(bench).await,
         Suite::Function => function::run(bench).await,
         Suite::Cold => cold::run(bench).await,
+        Suite::Languages => languages::run(bench).await,
         Suite::Scale => scale::run(bench).await,
         Suite::Overload => overload::run(bench).await,
     }

@@ -125,6 +125,18 @@ async fn wake(at: SocketAddr, agents: usize) -> Result<Figures> {
 async fn live(bench: &mut Bench, id: &'static str, what: &str, agent: &'static str) -> Result<()> {
     let node = Node::start("1h")?;
     let agents = LIVE.min(bench.plan.agents).max(2 * FIRST);
+    let title = format!("memory of each of {agents} live agents, {what}, PSS");
+    grown(bench, &node, (id, &title), agent, agents).await
+}
+
+/// What each of so many live agents adds to the node's memory.
+pub(super) async fn grown(
+    bench: &mut Bench,
+    node: &Node,
+    (id, title): (&'static str, &str),
+    agent: &'static str,
+    agents: usize,
+) -> Result<()> {
     let mut active = 0;
     let work = async {
         create(node.address(), agent, 0..FIRST).await?;
@@ -134,8 +146,7 @@ async fn live(bench: &mut Bench, id: &'static str, what: &str, agent: &'static s
         active = node.active().await?;
         Ok(Figures::memory(grown as f64 / (agents - FIRST) as f64))
     };
-    let title = format!("memory of each of {agents} live agents, {what}, PSS");
-    bench.row(Side::Eddy, id, &title, work).await;
+    bench.row(Side::Eddy, id, title, work).await;
     if active < agents as u64 {
         bench.note(
             id,

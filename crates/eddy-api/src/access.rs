@@ -50,7 +50,7 @@ pub struct NewToken {
 }
 
 /// A token that was made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreatedToken {
     /// The token: to be sent as `Authorization: Bearer TOKEN`. The node keeps a digest only, so it is
     /// shown this once.
@@ -58,6 +58,14 @@ pub struct CreatedToken {
     /// What is known of it.
     #[serde(flatten)]
     pub info: Token,
+}
+
+impl std::fmt::Debug for CreatedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the token: this ends in logs.
+        let mut shown = f.debug_struct("CreatedToken");
+        shown.field("info", &self.info).finish_non_exhaustive()
+    }
 }
 
 /// What a tenant may use at once.
@@ -128,11 +136,13 @@ pub struct SetTenant {
     #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u64>)]
     pub storage_bytes: Option<Option<u64>>,
-    /// Hosts that its apps may list; null for the public internet.
+    /// Hosts that its apps may list; null for the public internet, or for the default tenant for
+    /// everything.
     #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<String>>)]
     pub hosts: Option<Option<Vec<String>>>,
-    /// Secrets of the node that its apps may refer to.
+    /// Secrets of the node that its apps may refer to. The default tenant's may refer to all, and cannot be
+    /// kept from some.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Vec<String>>,
 }

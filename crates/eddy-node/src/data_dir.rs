@@ -65,6 +65,12 @@ impl DataDir {
     }
 }
 
+/// The key of a folder for compiled code that nodes share. Both are made when they are not there.
+pub(crate) fn shared_key(folder: &Path) -> Result<[u8; 32], EddyError> {
+    make_folder(folder).map_err(|error| failed(folder, "cannot be made", &error))?;
+    read_or_make_key(&folder.join("key"))
+}
+
 fn read_or_make_key(path: &Path) -> Result<[u8; 32], EddyError> {
     let mut key = [0; 32];
     match File::open(path) {

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How a node is set up.
-#[derive(Clone, Debug)]
+/// How a node is set up. It is not to be printed: it holds secrets.
+#[derive(Clone)]
 pub struct NodeConfig {
     /// The data folder; made when it is missing.
     pub data: PathBuf,
@@ -31,6 +31,9 @@ pub struct NodeConfig {
     /// Whether the clock can be put forward, for tests: see [`crate::Node::advance`]. The clock is the
     /// process's, so at most one node of a process may have this.
     pub simulated_time: bool,
+    /// Where compiled code is kept instead of the data folder: a folder of the user's that nodes share, so that those whose
+    /// data is thrown away need not compile again what others have. It has a key of its own, for nobody but the user.
+    pub code_cache: Option<PathBuf>,
     /// Where `secret` references are looked up: the node's own environment, by name.
     pub secrets: std::collections::BTreeMap<String, String>,
 }
@@ -63,6 +66,7 @@ impl NodeConfig {
             redeploy_grace: eddy_types::limits::DEFAULT_GRACE,
             deploy_guest_timeout: eddy_types::limits::DEPLOY_GUEST_TIMEOUT,
             simulated_time: false,
+            code_cache: None,
             secrets: std::collections::BTreeMap::new(),
         }
     }

@@ -4,7 +4,7 @@
 use crate::access::Access;
 use crate::catalog::Catalog;
 use crate::clock;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, shared_key};
 use crate::durability::{self, Applier, Events};
 use crate::facade::NodeConfig;
 use crate::inner::{Inner, Shard};
@@ -37,6 +37,8 @@ const EPOCH_TICK: Duration = Duration::from_millis(1);
 const SHARD_TICK: Duration = Duration::from_millis(5);
 /// How often idle agents are looked for.
 const PASSIVATE_EVERY: Duration = Duration::from_secs(1);
+/// Compiled components that stay in a folder that nodes share.
+const MOST_SHARED_CODE: usize = 32;
 
 pub(crate) fn open(
     config: NodeConfig,
@@ -46,12 +48,8 @@ pub(crate) fn open(
     if config.simulated_time {
         simulate::begin();
     }
-    let cache = CacheConfig {
-        dir: dir.join("cache"),
-        key: dir.key,
-    };
     let engine = Engine::new(EngineConfig {
-        cache: Some(cache),
+        cache: Some(code_cache(&dir, &config)),
         max_instances: config.max_instances,
         ..EngineConfig::default()
     })?;
@@ -112,6 +110,28 @@ pub(crate) fn open(
         resumed: Mutex::new(waiting),
     });
     Ok((inner, events))
+}
+
+/// Where compiled code is kept.
+fn code_cache(dir: &DataDir, config: &NodeConfig) -> CacheConfig {
+    if let Some(shared) = &config.code_cache {
+        match shared_key(shared) {
+            Ok(key) => {
+                return CacheConfig {
+                    dir: shared.clone(),
+                    key,
+                    shared: Some(MOST_SHARED_CODE),
+                };
+            }
+            // It only saves time.
+            Err(error) => tracing::warn!(%error, "compiled code is not shared with other nodes"),
+        }
+    }
+    CacheConfig {
+        dir: dir.join("cache"),
+        key: dir.key,
+        shared: None,
+    }
 }
 
 /// How many threads can compute at once.

@@ -39,6 +39,7 @@ async fn main() -> Result<()> {
         cache: Some(CacheConfig {
             dir: std::env::temp_dir().join("eddy-costs-cache"),
             key: [7; 32],
+            shared: None,
         }),
         ..EngineConfig::default()
     })?;

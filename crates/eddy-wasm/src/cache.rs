@@ -7,7 +7,8 @@
 use crate::native::Native;
 use blake3::Hasher;
 use eddy_types::Digest;
-use std::fs::{self, File};
+use std::cmp::Reverse;
+use std::fs::{self, DirEntry, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use wasmtime::component::Component;
@@ -21,6 +22,9 @@ pub struct CacheConfig {
     pub dir: PathBuf,
     /// Secret of the node, the same at every start; with another key the files are compiled anew.
     pub key: [u8; 32],
+    /// For a folder that nodes share, one after the other or at the same time: so many files stay, the newest,
+    /// whatever a node itself needs.
+    pub shared: Option<usize>,
 }
 
 /// The cache of one engine.
@@ -85,20 +89,41 @@ impl Cache {
 
     /// Removes compiled components that are not kept or are of another configuration.
     pub(crate) fn sweep(&self, keep: impl Fn(Digest) -> bool) -> io::Result<()> {
+        if let Some(most) = self.config.shared {
+            return self.keep_newest(most);
+        }
         let ours = self.suffix();
-        for entry in fs::read_dir(&self.config.dir)? {
-            let entry = entry?;
+        for entry in self.files()? {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if !name.ends_with(".cwasm") {
-                continue;
-            }
             let digest = name.strip_suffix(&ours).and_then(|text| text.parse().ok());
             if !digest.is_some_and(&keep) {
                 fs::remove_file(entry.path())?;
             }
         }
         Ok(())
+    }
+
+    fn keep_newest(&self, most: usize) -> io::Result<()> {
+        // What another node removes meanwhile is gone as well.
+        let written = |file: &DirEntry| file.metadata().and_then(|data| data.modified()).ok();
+        let mut files = self.files()?;
+        files.sort_by_cached_key(|file| Reverse(written(file)));
+        for old in files.iter().skip(most) {
+            let _ = fs::remove_file(old.path());
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> io::Result<Vec<DirEntry>> {
+        let files = fs::read_dir(&self.config.dir)?;
+        let is_ours = |file: &DirEntry| {
+            let name = file.file_name();
+            name.as_encoded_bytes().ends_with(b".cwasm")
+        };
+        files
+            .filter(|file| file.as_ref().map_or(true, is_ours))
+            .collect()
     }
 
     fn path(&self, digest: Digest) -> PathBuf {

@@ -1,5 +1,10 @@
 //! Rust projects: builds a `Cargo.toml` with the user's own cargo, and finds the component among what it made.
-//! What the compiler says is passed on as it is. Installing a toolchain is left to the user.
+//! What the compiler says is passed on as it is. Installing a toolchain is left to the user. Which files a build may read
+//! is in `sources`.
+
+mod sources;
+
+pub(crate) use sources::sources;
 
 use super::problem::{BundleError, Problem};
 use super::project::{Budget, SourceFile};
@@ -10,7 +15,6 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, PipeReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use walkdir::{DirEntry, WalkDir};
 
 /// What components are built for.
 const TARGET: &str = "wasm32-wasip2";
@@ -20,9 +24,6 @@ const MANIFEST: &str = "Cargo.toml";
 const MAX_LINE: u64 = 1 << 20;
 /// How much of what cargo says is kept for the error: its end, where the errors are.
 const MAX_SAID: usize = 64 << 10;
-/// How many of a project's files are looked at, and how many folders deep.
-const MAX_LOOKED_AT: usize = 4096;
-const MAX_DEPTH: usize = 16;
 
 /// Who is told, line by line, what a tool says while it works.
 pub(crate) type Tell<'a> = Option<&'a dyn Fn(&str)>;
@@ -30,31 +31,6 @@ pub(crate) type Tell<'a> = Option<&'a dyn Fn(&str)>;
 /// Whether a component's file is a Rust project.
 pub(crate) fn is_project(file: &SourceFile) -> bool {
     file.path.file_name().is_some_and(|name| name == MANIFEST)
-}
-
-/// The files of the project's folder that cargo may read: sources and manifests, not what it makes.
-/// Packages in other folders that it depends on are not among them.
-pub(crate) fn sources(file: &SourceFile) -> impl Iterator<Item = PathBuf> + use<> {
-    let folder = file.path.parent().unwrap_or(Path::new("."));
-    let walk = WalkDir::new(folder)
-        .max_depth(MAX_DEPTH)
-        .sort_by_file_name();
-    walk.into_iter()
-        .filter_entry(|entry| entry.depth() == 0 || !is_made(entry))
-        .filter_map(Result::ok)
-        .filter(|entry| entry.file_type().is_file())
-        .map(DirEntry::into_path)
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|end| end == "rs" || end == "toml")
-        })
-        .take(MAX_LOOKED_AT)
-}
-
-/// What cargo makes, and what tools keep.
-fn is_made(entry: &DirEntry) -> bool {
-    let name = entry.file_name().as_encoded_bytes();
-    entry.file_type().is_dir() && (name == b"target" || name.starts_with(b"."))
 }
 
 /// Builds the project and reads its component.

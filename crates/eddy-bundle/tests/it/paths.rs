@@ -109,3 +109,36 @@ fn the_sources_of_a_rust_project_are_looked_at() {
         assert!(!looks_at(name), "at {name}: {looked_at:?}");
     }
 }
+
+/// What it depends on by path is built with it, and so looked at, however the path is said.
+#[test]
+fn so_are_the_folders_that_a_rust_project_depends_on() {
+    let folder = project(&[
+        (
+            "Cargo.toml",
+            "[workspace.dependencies]\nshared = { path = 'shared' }\nother.path = 'other'",
+        ),
+        ("app/eddy.toml", "name = 'x'"),
+        (
+            "app/Cargo.toml",
+            "[dependencies]\nnear = { path = '../near' }\nserde = '1'\n[target.'cfg(unix)'.build-dependencies]\nshared = { workspace = true }",
+        ),
+        ("app/src/lib.rs", ""),
+        (
+            "near/Cargo.toml",
+            "[dependencies.far]\npath = '../far'\n[dev-dependencies]\napp = { path = '../app' }",
+        ),
+        ("near/src/lib.rs", ""),
+        ("far/src/lib.rs", ""),
+        ("shared/src/lib.rs", ""),
+        ("stranger/src/lib.rs", ""),
+    ]);
+    let mut looked_at = Vec::new();
+    bundle_noting(&folder.path().join("app"), None, &mut looked_at).expect_err("it is no package");
+    let looks_at = |name: &str| looked_at.iter().any(|path| path.ends_with(name));
+    for name in ["app/src", "near/src", "far/src", "shared/src"] {
+        let name = format!("{name}/lib.rs");
+        assert!(looks_at(&name), "not at {name}: {looked_at:?}");
+    }
+    assert!(!looks_at("stranger/src/lib.rs"), "{looked_at:?}");
+}

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use eddy_api::Problem;
-use eddy_types::EddyError;
+use eddy_types::{EddyError, ErrorCode};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 
@@ -41,8 +41,17 @@ pub(crate) async fn healthz() -> Response {
     ),
 )]
 pub(crate) async fn readyz(State(state): State<AppState>) -> Result<Response, Failure> {
-    state.node.ready()?;
+    state.node.ready().map_err(untold)?;
     Ok(ok())
+}
+
+/// Anybody may ask here, and the details of a disk that failed name files.
+fn untold(error: EddyError) -> EddyError {
+    match error.code {
+        ErrorCode::ShuttingDown => error,
+        code => EddyError::new(code, "the node has stopped by itself")
+            .hint("Its log says why; then start it again."),
+    }
 }
 
 fn ok() -> Response {

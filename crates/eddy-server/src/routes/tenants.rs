@@ -80,6 +80,12 @@ pub(crate) async fn set(
 ) -> Result<Response, Failure> {
     let tenant = TenantId::new(&name)?;
     let change: SetTenant = body::document(&state, request).await?;
+    if tenant.as_str() == TenantId::DEFAULT && change.secrets.is_some() {
+        let detail = "the apps of the tenant default may refer to all secrets of the node";
+        return Err(EddyError::new(ErrorCode::InvalidArgument, detail)
+            .hint("Deploy what must not see them as another tenant.")
+            .into());
+    }
     let change = Change::new(change)?;
     let set = state.node.set_tenant(&who, &tenant, |spec| change.of(spec));
     Ok(document(StatusCode::OK, &shown(set.await?)))

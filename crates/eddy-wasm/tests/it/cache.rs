@@ -3,13 +3,15 @@
 use crate::support::{GUEST, small};
 use eddy_types::Digest;
 use eddy_wasm::{CacheConfig, Engine, EngineConfig};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 fn engine(dir: &Path, key: u8) -> Engine {
     let cache = CacheConfig {
         dir: dir.to_owned(),
         key: [key; 32],
+        shared: None,
     };
     Engine::new(EngineConfig {
         cache: Some(cache),
@@ -78,4 +80,43 @@ fn a_cache_that_cannot_be_written_costs_time_only() {
     let file = dir.path().join("file");
     fs::write(&file, "").expect("writable");
     assert!(engine(&file, 1).compile(GUEST).is_ok());
+}
+
+#[test]
+fn of_a_shared_folder_the_newest_files_stay() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let cache = CacheConfig {
+        dir: dir.path().to_owned(),
+        key: [1; 32],
+        shared: Some(2),
+    };
+    let engine = Engine::new(EngineConfig {
+        cache: Some(cache),
+        ..small()
+    });
+    let engine = engine.expect("an engine");
+    engine.compile(GUEST).expect("it compiles");
+    let own = only_file(dir.path());
+    for (name, hours) in [("old", 3), ("older", 4), ("oldest", 5)] {
+        let path = dir.path().join(format!("{name}.cwasm"));
+        fs::write(&path, name).expect("written");
+        let own = fs::metadata(&own).and_then(|data| data.modified());
+        let then = own.expect("a time") - Duration::from_secs(hours * 3600);
+        let file = File::options().write(true).open(&path);
+        file.and_then(|file| file.set_modified(then)).expect("set");
+    }
+    fs::write(dir.path().join("key"), "not code").expect("written");
+    engine.sweep_cache(|_| false);
+    let mut left: Vec<_> = fs::read_dir(dir.path())
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    left.sort();
+    let mut expected = ["key", "old.cwasm"]
+        .map(|name| dir.path().join(name))
+        .to_vec();
+    expected.push(own);
+    expected.sort();
+    assert_eq!(left, expected);
+    assert!(engine.load_cached(Digest::of(GUEST)).is_some());
 }

@@ -76,10 +76,10 @@ pub(crate) struct TenantSetArgs {
     /// What its agents and its code take on disk, such as 10GiB, or none
     #[arg(long, value_name = "SIZE|none", value_parser = Bound::size)]
     pub(crate) storage: Option<Bound<u64>>,
-    /// Hosts that its apps may list, with commas in between, or public
-    #[arg(long, value_name = "HOSTS|public")]
+    /// Hosts that its apps may list, with commas in between, or public; for the tenant default all
+    #[arg(long, value_name = "HOSTS|public|all")]
     pub(crate) hosts: Option<String>,
-    /// Secrets of the node that its apps may refer to, with commas in between
+    /// Secrets of the node that its apps may refer to, with commas in between; default has all
     #[arg(long, value_name = "NAMES")]
     pub(crate) secrets: Option<String>,
 }

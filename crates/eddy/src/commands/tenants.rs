@@ -6,6 +6,7 @@ use crate::output::{Output, table};
 use crate::remote::Remote;
 use bytesize::ByteSize;
 use eddy_api::{SetTenant, Tenant, TenantList};
+use eddy_types::{EddyError, ErrorCode, TenantId};
 
 pub(crate) async fn run(
     remote: &Remote,
@@ -23,32 +24,49 @@ pub(crate) async fn run(
             output.data(&tenant, || described(&tenant))
         }
         TenantCommand::Set(args) => {
-            let tenant = client.set_tenant(&args.name, &change(&args)).await?;
+            let tenant = client.set_tenant(&args.name, &change(&args)?).await?;
             output.data(&tenant, || described(&tenant))
         }
     }
 }
 
-fn change(args: &TenantSetArgs) -> SetTenant {
-    let words = |text: &str| -> Vec<String> {
-        let words = text.split(',').map(str::trim);
-        words
-            .filter(|word| !word.is_empty())
-            .map(str::to_owned)
-            .collect()
-    };
-    let hosts = args.hosts.as_deref().map(|text| match text {
-        "public" => None,
-        text => Some(words(text)),
-    });
-    SetTenant {
+fn change(args: &TenantSetArgs) -> Result<SetTenant, EddyError> {
+    let hosts = args.hosts.as_deref().map(|text| hosts(&args.name, text));
+    Ok(SetTenant {
         memory_bytes: args.memory.map(Bound::into_limit),
         concurrency: args.concurrency.map(Bound::into_limit),
         rate: args.rate.map(Bound::into_limit),
         storage_bytes: args.storage.map(Bound::into_limit),
-        hosts,
+        hosts: hosts.transpose()?,
         secrets: args.secrets.as_deref().map(words),
+    })
+}
+
+/// What a tenant begins with has a word, and not the same one for `default` as for others.
+fn hosts(tenant: &str, text: &str) -> Result<Option<Vec<String>>, EddyError> {
+    let is_default = tenant == TenantId::DEFAULT;
+    match (text, is_default) {
+        ("public", false) | ("all", true) => Ok(None),
+        ("public", true) => Err(EddyError::new(
+            ErrorCode::InvalidArgument,
+            "the tenant default reaches everything, or the hosts that are listed for it",
+        )
+        .hint("Say `all`, or list the hosts.")),
+        ("all", false) => Err(EddyError::new(
+            ErrorCode::InvalidArgument,
+            format!("the tenant {tenant:?} cannot be given all hosts at once"),
+        )
+        .hint("Say `public` for the public internet, or list the hosts, private ones too.")),
+        (text, _) => Ok(Some(words(text))),
     }
+}
+
+fn words(text: &str) -> Vec<String> {
+    let words = text.split(',').map(str::trim);
+    words
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn listing(list: &TenantList) -> String {
@@ -73,12 +91,12 @@ fn described(tenant: &Tenant) -> String {
     let (limits, usage) = (&tenant.limits, &tenant.usage);
     let storage = usage.storage_bytes.map_or_else(unknown, size);
     let hosts = match &tenant.hosts {
-        None if tenant.name == eddy_types::TenantId::DEFAULT => "everything".to_owned(),
+        None if tenant.name == TenantId::DEFAULT => "everything".to_owned(),
         None => "the public internet".to_owned(),
         Some(hosts) => listed(hosts),
     };
     let secrets = match &tenant.secrets[..] {
-        [] if tenant.name == eddy_types::TenantId::DEFAULT => "all".to_owned(),
+        [] if tenant.name == TenantId::DEFAULT => "all".to_owned(),
         secrets => listed(secrets),
     };
     [

@@ -2,6 +2,7 @@
 //! they can put forward. Each test is a tenant of its own, so none sees what another one did.
 
 use crate::args::TestArgs;
+use crate::cache;
 use crate::commands::deploy;
 use crate::exit::Failed;
 use crate::local;
@@ -59,6 +60,8 @@ pub(crate) async fn run(args: &TestArgs, output: &Output) -> Result<(), Failed> 
     let node = Node::start(NodeConfig {
         simulated_time: true,
         max_instances: INSTANCES,
+        // The next run begins with a new data folder, and most of the same code.
+        code_cache: cache::folder().map(|folder| folder.join("code")),
         ..local::config(data.path())
     })
     .await?;

@@ -4,6 +4,7 @@
 mod sources;
 mod toolchain;
 
+use crate::cache;
 use crate::output::Output;
 use crate::progress;
 use bytes::Bytes;
@@ -138,16 +139,8 @@ fn clear_leftovers(work: &Path) {
     }
 }
 
-/// `$EDDY_CACHE_DIR`, or eddy in the user's cache.
 fn cache_dir() -> Result<PathBuf, EddyError> {
-    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(dir) = var("EDDY_CACHE_DIR") {
-        return Ok(dir.into());
-    }
-    let base = var("XDG_CACHE_HOME").map(PathBuf::from);
-    let base = base.or_else(|| Some(PathBuf::from(var("HOME")?).join(".cache")));
-    let dir = base.map(|base| base.join("eddy"));
-    dir.ok_or_else(|| {
+    cache::folder().ok_or_else(|| {
         EddyError::new(
             ErrorCode::ToolchainFailed,
             "there is no folder for the Python runtime: neither EDDY_CACHE_DIR nor HOME is set",

@@ -65,6 +65,10 @@ fn tokens_and_tenants_as_they_are_printed() {
         &["tenant", "show", "nobody"],
         &["tenant", "set", "shop", "--memory", "much"],
         &["tenant", "set", "shop", "--hosts", "https://api.example/"],
+        &["tenant", "set", "shop", "--hosts", "all"],
+        &["tenant", "set", "default", "--hosts", "public"],
+        &["tenant", "set", "default", "--hosts", "all"],
+        &["tenant", "set", "default", "--secrets", "STRIPE_KEY"],
         &[
             "--tenant",
             "shop",

@@ -2,6 +2,7 @@
 
 use crate::binary::eddy;
 use serde_json::Value;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -39,9 +40,14 @@ fn project(tests: &str) -> TempDir {
 }
 
 fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
+    run_with(dir, args, &[])
+}
+
+fn run_with(dir: &Path, args: &[&str], env: &[(&str, &Path)]) -> (i32, String, String) {
     let path = dir.to_str().expect("UTF-8");
     let mut command = crate::binary::command(&[&["test", path], args].concat());
     let output = command
+        .envs(env.iter().copied())
         .env("EDDY_SECRET_TOKEN", "s3cret")
         .output()
         .expect("the binary runs");
@@ -162,4 +168,37 @@ fn a_project_that_cannot_be_tested_says_why() {
             .replace(app.path().to_str().expect("UTF-8"), "DIR")
     ));
     insta::assert_snapshot!(all.join("\n"));
+}
+
+/// The node goes with its data, and what was compiled stays for the next one, for nobody else to write.
+#[test]
+fn what_was_compiled_is_kept_in_the_users_cache() {
+    let dir = project("import { test } from \"eddy/test\";\ntest(\"passes\", () => {});\n");
+    let caches = tempfile::tempdir().expect("a temporary folder");
+    let cache = caches.path().join("cache");
+    let kept = || {
+        let files = std::fs::read_dir(cache.join("code")).expect("a folder");
+        let files = files.map(|file| file.expect("an entry").path());
+        let code = files.filter(|path| path.extension().is_some_and(|end| end == "cwasm"));
+        let code: Vec<_> = code.collect();
+        let times = code.iter().map(|path| std::fs::metadata(path)?.modified());
+        (
+            code.clone(),
+            times.collect::<Result<Vec<_>, _>>().expect("times"),
+        )
+    };
+    let env = [("EDDY_CACHE_DIR", cache.as_path())];
+    assert_eq!(run_with(dir.path(), &[], &env).0, 0);
+    let first = kept();
+    assert_eq!(first.0.len(), 1, "the JavaScript runtime: {first:?}");
+    assert_eq!(run_with(dir.path(), &[], &env).0, 0);
+    assert_eq!(kept(), first, "nothing was compiled again");
+    let key = std::fs::metadata(cache.join("code/key")).expect("a key");
+    assert_eq!(key.permissions().mode() & 0o777, 0o600);
+
+    // A cache that cannot be used costs time only.
+    let file = caches.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    let (code, stdout, stderr) = run_with(dir.path(), &[], &[("EDDY_CACHE_DIR", &file)]);
+    assert_eq!((code, stdout.as_str()), (0, "1 passed\n"), "{stderr}");
 }
