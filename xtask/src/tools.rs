@@ -97,7 +97,12 @@ fn zig() -> Result<()> {
             .arg(format!("ziglang=={ZIG}")),
     )?;
     std::fs::create_dir_all(tools.join("bin"))?;
-    let script = format!("#!/bin/sh\nexec '{}' -m ziglang \"$@\"\n", python.display());
+    let cache = tools.join("zig-cache");
+    let script = format!(
+        "#!/bin/sh\nexport ZIG_GLOBAL_CACHE_DIR='{}'\nexec '{}' -m ziglang \"$@\"\n",
+        cache.display(),
+        python.display()
+    );
     std::fs::write(&program, script)?;
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     Ok(std::fs::set_permissions(&program, mode)?)
@@ -164,9 +169,15 @@ impl Tool {
         if self.quickly {
             install.arg("--debug");
         }
-        // What several have in common is built once.
-        install.env("CARGO_TARGET_DIR", local.join("build"));
-        done(install.arg("--root").arg(&local))?;
+        // What it is built from is needed once.
+        let build = local.join("build");
+        done(
+            install
+                .env("CARGO_TARGET_DIR", &build)
+                .arg("--root")
+                .arg(&local),
+        )?;
+        let _ = std::fs::remove_dir_all(build);
         Ok(installed)
     }
 }

@@ -83,3 +83,57 @@ fn stands_in(path: &str, text: &str) -> Result<(), String> {
         false => Err(format!("it does not stand like this in {path}")),
     }
 }
+
+#[test]
+fn what_is_wrong_with_a_block_is_told() {
+    let problem = |code: &str, status: u16| {
+        format!(
+            r#"{{"type":"urn:eddy:error:{code}","title":"Unknown app","status":{status},"detail":"","code":"{code}"}}"#
+        )
+    };
+    let good = problem("unknown-app", 404);
+    let (status, code) = (problem("unknown-app", 400), problem("unknown-method", 404));
+    let unknown = problem("no-such-code", 404);
+    let cases = [
+        ("json", good.as_str(), true),
+        ("json", &status, false),
+        ("json", &code, false),
+        ("json", &unknown, false),
+        ("json", "{\"a\":1}\n[2]", true),
+        ("json", "{a:1}", false),
+        (
+            "json",
+            r#"{"manifest":{},"components":[{"name":"x","kind":"cobol"}]}"#,
+            false,
+        ),
+        ("toml", "[agents.cart]\nidle = \"1h\"", true),
+        ("toml", "[agents.cart]\nidel = \"1h\"", false),
+        (
+            "toml,from=xtask/Cargo.toml",
+            "[package]\nname = \"xtask\"",
+            true,
+        ),
+        (
+            "toml,from=xtask/Cargo.toml",
+            "[package]\nname = \"book\"",
+            false,
+        ),
+        ("toml,from=nowhere.toml", "x", false),
+        ("text", "a drawing", true),
+        ("text", "$ eddy ls", false),
+        ("ts", "const n = 1;", false),
+        ("", "anything", false),
+        ("ini,ignore", "[Unit]", true),
+    ];
+    for (info, text, right) in cases {
+        let page = Page::of(
+            "docs/errors/unknown-app.md",
+            &format!("```{info}\n{text}\n```\n"),
+        );
+        let checked = block(&page, &page.blocks[0]);
+        assert_eq!(checked.is_ok(), right, "{info}: {text}: {checked:?}");
+    }
+    let hidden = Page::of("x.md", "<!-- Before.\n```console\n$ true\n```\n-->\n");
+    assert_eq!(hidden.blocks.len(), 1);
+    assert_eq!(hidden.blocks[0].line, 2);
+}

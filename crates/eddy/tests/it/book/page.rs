@@ -92,14 +92,21 @@ impl Block {
 impl Page {
     pub(super) fn read(path: &str) -> Self {
         let text = std::fs::read_to_string(root().join(path));
-        let text = text.unwrap_or_else(|error| panic!("{path}: {error}"));
+        Self::of(
+            path,
+            &text.unwrap_or_else(|error| panic!("{path}: {error}")),
+        )
+    }
+
+    /// A page with this text.
+    pub(super) fn of(path: &str, text: &str) -> Self {
         let mut page = Self {
             path: path.to_owned(),
             blocks: Vec::new(),
             links: Vec::new(),
             anchors: Vec::new(),
         };
-        page.gather(&text, 1);
+        page.gather(text, 1);
         page
     }
 
