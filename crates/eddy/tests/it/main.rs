@@ -19,6 +19,7 @@ mod hostile;
 mod logs;
 mod mistakes;
 mod node;
+mod packages;
 mod printing;
 mod printing_access;
 mod python;
