@@ -1,11 +1,13 @@
 //! From a path to a [`Bundle`]. What a path may be is decided here; reading the manifest, finding
 //! modules and compiling them have a module each.
 
+mod common_js;
 mod entry;
 mod frame;
 mod graph;
 mod imports;
 mod manifest;
+mod packages;
 mod problem;
 mod project;
 mod python;

@@ -5,7 +5,7 @@
 //! following imports, TypeScript to JavaScript, the syntax of Python, Rust projects by cargo. Without it only
 //! [`SourceMaps`] is left, which is
 //! what a node needs to name the user's own lines in a stack trace. Not here: what the code
-//! defines (a node asks the component itself), and npm packages.
+//! defines (a node asks the component itself).
 
 mod remap;
 

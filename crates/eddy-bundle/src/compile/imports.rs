@@ -1,5 +1,6 @@
 //! Which file an import means.
 
+use super::packages::{Found, How, Packages};
 use super::project::{Project, Refusal, SourceFile};
 use super::source::{COMPILED_FROM, EXTENSIONS, Kind, kind};
 use super::tests;
@@ -15,8 +16,10 @@ pub(crate) enum Target {
     BuiltIn,
     /// A module that comes along, by its name.
     Support(&'static str),
-    /// A file of the project.
+    /// A file of the project, or of a package inside it.
     File(SourceFile),
+    /// An empty module.
+    Nothing,
 }
 
 /// Why an import cannot be used: what is wrong, and what to do.
@@ -26,11 +29,13 @@ pub(crate) struct BadImport {
     pub(crate) hint: String,
 }
 
-/// The target of `specifier` in the module named `importer`.
+/// The target of `specifier` in the module `importer`.
 pub(crate) fn resolve(
     project: &Project,
-    importer: &str,
+    packages: &Packages,
+    importer: &SourceFile,
     specifier: &str,
+    how: How,
 ) -> Result<Target, BadImport> {
     if specifier == BUILT_IN {
         return Ok(Target::BuiltIn);
@@ -47,10 +52,20 @@ pub(crate) fn resolve(
     let relative = matches!(specifier, "." | "..")
         || specifier.starts_with("./")
         || specifier.starts_with("../");
-    if !relative {
-        return Err(not_relative(specifier));
+    if is_address(specifier) {
+        return Err(bad(
+            format!("{specifier:?} is not a path inside the project"),
+            "Copy the file into the project and import it with a relative path.",
+        ));
     }
-    let Some(base) = join(importer, specifier) else {
+    if !relative || importer.is_of_package() {
+        project.note_packages();
+        return match packages.find(project, importer, specifier, how)? {
+            Found::Nothing => Ok(Target::Nothing),
+            Found::File(path) => of_package(project, specifier, &path),
+        };
+    }
+    let Some(base) = join(&importer.name, specifier) else {
         return Err(outside(specifier));
     };
     let tried = candidates(&base);
@@ -71,6 +86,21 @@ pub(crate) fn resolve(
         format!("{specifier:?} names no file of the project"),
         format!("tried: {}", tried.join(", ")),
     ))
+}
+
+/// A file that a package was found to mean.
+fn of_package(project: &Project, specifier: &str, path: &Path) -> Result<Target, BadImport> {
+    match project.file(path) {
+        Ok(file) => usable(specifier, file).map(Target::File),
+        Err(Refusal::Outside) => Err(bad(
+            format!("the package of {specifier:?} is outside the project folder"),
+            "Install it in the folder that is deployed, or deploy the folder above with an eddy.toml in it.",
+        )),
+        Err(Refusal::Missing | Refusal::NotUtf8) => Err(bad(
+            format!("{specifier:?} cannot be read"),
+            "Install the package again.",
+        )),
+    }
 }
 
 /// The path that `specifier` means, relative to the project; none when it leaves the project.
@@ -123,6 +153,7 @@ fn candidates(base: &str) -> Vec<String> {
 fn usable(specifier: &str, file: SourceFile) -> Result<SourceFile, BadImport> {
     match kind(&file.name) {
         Kind::Script | Kind::Json => Ok(file),
+        Kind::CommonJs if file.name.ends_with(".cjs") => Ok(file),
         Kind::Declaration => Err(bad(
             format!("{specifier:?} holds types only"),
             "Import it with `import type`.",
@@ -139,25 +170,9 @@ fn usable(specifier: &str, file: SourceFile) -> Result<SourceFile, BadImport> {
     }
 }
 
-fn not_relative(specifier: &str) -> BadImport {
-    if let Some(module) = specifier.strip_prefix("node:") {
-        return bad(
-            format!("{specifier:?}: there is no Node.js here"),
-            format!("Use web APIs (fetch, crypto, TextEncoder, URL) instead of `{module}`."),
-        );
-    }
-    if specifier.starts_with('/') || specifier.contains("://") || specifier.starts_with("file:") {
-        return bad(
-            format!("{specifier:?} is not a path inside the project"),
-            "Copy the file into the project and import it with a relative path.",
-        );
-    }
-    bad(
-        format!("{specifier:?} is a package, and packages are not bundled yet"),
-        "Bundle it into one file first (`npx esbuild app.ts --bundle --format=esm \
-         --external:eddy --outfile=app.js`) and deploy that, or copy the code you need into the \
-         project. If you meant a file, begin with \"./\".",
-    )
+/// A path from the root, or a URL.
+fn is_address(specifier: &str) -> bool {
+    specifier.starts_with('/') || specifier.contains("://") || specifier.starts_with("file:")
 }
 
 fn outside(specifier: &str) -> BadImport {
@@ -168,7 +183,7 @@ fn outside(specifier: &str) -> BadImport {
     )
 }
 
-fn bad(message: impl Into<String>, hint: impl Into<String>) -> BadImport {
+pub(crate) fn bad(message: impl Into<String>, hint: impl Into<String>) -> BadImport {
     BadImport {
         message: message.into(),
         hint: hint.into(),

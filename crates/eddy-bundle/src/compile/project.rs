@@ -36,6 +36,16 @@ pub(crate) enum Refusal {
     NotUtf8,
 }
 
+/// What npm, pnpm and Yarn write when they install packages.
+const INSTALLED: [&str; 6] = [
+    "package.json",
+    "node_modules",
+    "node_modules/.package-lock.json",
+    "node_modules/.modules.yaml",
+    "node_modules/.yarn-integrity",
+    "node_modules/.yarn-state.yml",
+];
+
 /// Bytes that a bundle may still read.
 pub(crate) struct Budget(usize);
 
@@ -86,6 +96,11 @@ impl Project {
         self.tests
     }
 
+    /// Its folder, links resolved.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Where a path of the project is.
     pub(crate) fn path(&self, path: &Path) -> PathBuf {
         self.root.join(path)
@@ -94,7 +109,9 @@ impl Project {
     /// The file at `path`, relative to the project.
     pub(crate) fn file(&self, path: &Path) -> Result<SourceFile, Refusal> {
         let path = self.root.join(path);
-        self.looked_at.borrow_mut().insert(path.clone());
+        if !path.strip_prefix(&self.root).is_ok_and(is_of_package) {
+            self.looked_at.borrow_mut().insert(path.clone());
+        }
         let found = fs::canonicalize(path).map_err(|_| Refusal::Missing)?;
         let inside = found
             .strip_prefix(&self.root)
@@ -105,6 +122,13 @@ impl Project {
             true => Ok(SourceFile { path: found, name }),
             false => Err(Refusal::Missing),
         }
+    }
+
+    /// Packages are looked at. What installs them changes at least one of these files when it is done, and each
+    /// file of each package is more than can be watched.
+    pub(crate) fn note_packages(&self) {
+        let marks = INSTALLED.iter().map(|mark| self.root.join(mark));
+        self.note(marks);
     }
 
     /// Also these are looked at, by a tool that builds.
@@ -141,6 +165,19 @@ impl SourceFile {
         self.name.ends_with(".wasm")
     }
 
+    /// Whether it belongs to a package, not to the user's own code.
+    pub(crate) fn is_of_package(&self) -> bool {
+        is_of_package(Path::new(&self.name))
+    }
+
+    /// The name of the package that it belongs to.
+    pub(crate) fn package(&self) -> Option<String> {
+        let (_, inside) = self.name.rsplit_once("node_modules/")?;
+        let parts = if inside.starts_with('@') { 2 } else { 1 };
+        let parts: Vec<_> = inside.split('/').take(parts).collect();
+        Some(parts.join("/"))
+    }
+
     /// Its bytes, when they still fit.
     pub(crate) fn read(&self, budget: &mut Budget) -> Result<Vec<u8>, BundleError> {
         let failed = |error| unreadable(&self.name, &error);
@@ -158,6 +195,10 @@ impl SourceFile {
                 .fail(ErrorCode::InvalidSource)
         })
     }
+}
+
+fn is_of_package(path: &Path) -> bool {
+    path.iter().any(|part| part == "node_modules")
 }
 
 /// A file or folder that is there but cannot be read, or is not there.

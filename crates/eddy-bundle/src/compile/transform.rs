@@ -1,21 +1,23 @@
 //! One TypeScript or JavaScript module to plain JavaScript (ES2023) with a source map, its
 //! imports rewritten. The only user of oxc.
 
+mod exports;
+mod rewrite;
+
 use super::imports::BadImport;
 use super::problem::Problem;
+pub(crate) use exports::Exports;
 use oxc::allocator::Allocator;
-use oxc::ast::ast::{
-    Decorator, ExportAllDeclaration, ExportFromDeclaration, Expression, ImportDeclaration,
-    ImportExpression, JSXElement, JSXFragment, Program, StringLiteral,
-};
-use oxc::ast_visit::{VisitMut, walk_mut};
+use oxc::ast::ast::Program;
+use oxc::ast_visit::VisitMut as _;
 use oxc::codegen::{Codegen, CodegenOptions, CommentOptions, IndentChar};
 use oxc::diagnostics::{OxcDiagnostic, Severity};
 use oxc::parser::Parser;
 use oxc::semantic::{Scoping, SemanticBuilder};
 use oxc::span::{SourceType, Span};
-use oxc::str::Str;
 use oxc::transformer::{ESTarget, JsxOptions, TransformOptions, Transformer};
+use rewrite::Rewrite;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// JavaScript, and the source map (JSON) back to what it was made from.
@@ -23,18 +25,44 @@ use std::path::Path;
 pub(crate) struct Compiled {
     pub(crate) code: String,
     pub(crate) map: String,
+    /// Names that it imports of CommonJS modules, each with the module's name as `resolve` gave it.
+    pub(crate) asked: Vec<(String, String)>,
+    /// What it asks for with `require`.
+    pub(crate) required: BTreeSet<String>,
+    /// What it exports, when it is CommonJS.
+    pub(crate) exports: Exports,
 }
 
-/// Compiles the module `name`. `resolve` gives the module name that an import specifier means.
+/// What an import specifier means.
+pub(crate) struct Meant {
+    /// The module's name.
+    pub(crate) name: String,
+    /// It stands for a CommonJS module, whose names nobody knows before it runs.
+    pub(crate) common_js: bool,
+}
+
+/// Whether a file of a package is a module: it imports or exports something. One that does not parse is
+/// taken for one, so that the error is told.
+pub(crate) fn is_module(name: &str, text: &str) -> bool {
+    let allocator = Allocator::default();
+    let kind = SourceType::from_path(name).unwrap_or_default();
+    let parsed = Parser::new(&allocator, text, kind.with_unambiguous(true)).parse();
+    parsed.panicked || parsed.module_record.has_module_syntax
+}
+
+/// Compiles the module `name`, which is written as CommonJS or with `import` and `export`. `resolve` gives
+/// the module name that an import specifier means.
 pub(crate) fn compile(
     name: &str,
     text: &str,
-    resolve: impl FnMut(&str) -> Result<String, BadImport>,
+    common_js: bool,
+    resolve: impl FnMut(&str) -> Result<Meant, BadImport>,
 ) -> Result<Compiled, Vec<Problem>> {
     let allocator = Allocator::default();
     let file = File { name, text };
     let kind = SourceType::from_path(name)
         .map_err(|error| vec![Problem::new(format!("{name}: {error}"))])?;
+    let kind = kind.with_commonjs(common_js);
     let parsed = Parser::new(&allocator, text, kind).parse();
     let mut problems = file.errors(&parsed.diagnostics.into_vec());
     if parsed.panicked {
@@ -55,15 +83,27 @@ pub(crate) fn compile(
     }
     let scoping = semantic.semantic.into_scoping();
     let scoping = file.transform(&allocator, &mut program, scoping)?;
-    let mut rewrite = Rewrite {
-        file,
-        allocator: &allocator,
-        resolve,
-        problems: Vec::new(),
+    let exports = match common_js {
+        true => exports::of(&program),
+        false => Exports::default(),
     };
+    let mut rewrite = Rewrite::new(file, &allocator, common_js, resolve, &program);
     rewrite.visit_program(&mut program);
+    if common_js {
+        program.hashbang = None;
+    }
     match rewrite.problems.is_empty() {
-        true => Ok(print(name, &program, scoping)),
+        true => {
+            let (code, map) = print(name, &program, scoping);
+            let (asked, required) = rewrite.asked();
+            Ok(Compiled {
+                code,
+                map,
+                asked,
+                required,
+                exports,
+            })
+        }
         false => Err(rewrite.problems),
     }
 }
@@ -119,100 +159,7 @@ impl File<'_> {
     }
 }
 
-/// What the transformer imports where a feature needs code at run time.
-const HELPERS: &str = "@oxc-project/runtime/helpers/";
-
-/// Rewrites import specifiers to module names; finds what the runtime cannot run.
-struct Rewrite<'f, 'a, R> {
-    file: File<'f>,
-    allocator: &'a Allocator,
-    resolve: R,
-    problems: Vec<Problem>,
-}
-
-impl<'a, R: FnMut(&str) -> Result<String, BadImport>> Rewrite<'_, 'a, R> {
-    fn specifier(&mut self, literal: &mut StringLiteral<'a>) {
-        if let Some(helper) = literal.value.strip_prefix(HELPERS) {
-            let name = self.file.name;
-            let problem = Problem::new(format!("{name} uses syntax newer than ES2023 ({helper})"));
-            let hint = "It cannot be compiled yet. Instead of `using`, write try and finally.";
-            return self.problems.push(problem.hint(hint));
-        }
-        match (self.resolve)(literal.value.as_str()) {
-            Ok(name) => {
-                literal.value = Str::from_str_in(&name, &self.allocator);
-                literal.raw = None;
-            }
-            Err(bad) => {
-                self.problems
-                    .push(self.file.at(literal.span, bad.message).hint(bad.hint));
-            }
-        }
-    }
-
-    fn refuse(&mut self, span: Span, message: &str, hint: &str) {
-        self.problems.push(self.file.at(span, message).hint(hint));
-    }
-
-    fn refuse_jsx(&mut self, span: Span) {
-        self.refuse(
-            span,
-            "JSX is not supported",
-            "Build the text or the objects by hand.",
-        );
-    }
-}
-
-impl<'a, R: FnMut(&str) -> Result<String, BadImport>> VisitMut<'a> for Rewrite<'_, 'a, R> {
-    fn visit_import_declaration(&mut self, it: &mut ImportDeclaration<'a>) {
-        self.specifier(&mut it.source);
-        // `with { type: "json" }` has done its work: the target is JavaScript now.
-        it.with_clause = None;
-    }
-
-    fn visit_export_from_declaration(&mut self, it: &mut ExportFromDeclaration<'a>) {
-        self.specifier(&mut it.source);
-        it.with_clause = None;
-    }
-
-    fn visit_export_all_declaration(&mut self, it: &mut ExportAllDeclaration<'a>) {
-        self.specifier(&mut it.source);
-        it.with_clause = None;
-    }
-
-    fn visit_import_expression(&mut self, it: &mut ImportExpression<'a>) {
-        match &mut it.source {
-            Expression::StringLiteral(literal) => {
-                self.specifier(literal);
-                it.options = None;
-            }
-            _ => self.refuse(
-                it.span,
-                "the module of a dynamic import is not known before the code runs",
-                "Name it by a plain string: `import(\"./lib\")`.",
-            ),
-        }
-    }
-
-    fn visit_jsx_element(&mut self, it: &mut JSXElement<'a>) {
-        self.refuse_jsx(it.span);
-    }
-
-    fn visit_jsx_fragment(&mut self, it: &mut JSXFragment<'a>) {
-        self.refuse_jsx(it.span);
-    }
-
-    fn visit_decorator(&mut self, it: &mut Decorator<'a>) {
-        self.refuse(
-            it.span,
-            "decorators are not supported",
-            "Call the function yourself where the class is used.",
-        );
-        walk_mut::walk_decorator(self, it);
-    }
-}
-
-fn print(name: &str, program: &Program<'_>, scoping: Scoping) -> Compiled {
+fn print(name: &str, program: &Program<'_>, scoping: Scoping) -> (String, String) {
     let options = CodegenOptions {
         comments: CommentOptions::disabled(),
         source_map_path: Some(name.into()),
@@ -229,8 +176,5 @@ fn print(name: &str, program: &Program<'_>, scoping: Scoping) -> Compiled {
         map.set_source_contents(vec![None]);
         map.to_json_string()
     });
-    Compiled {
-        code: printed.code,
-        map: map.unwrap_or_default(),
-    }
+    (printed.code, map.unwrap_or_default())
 }

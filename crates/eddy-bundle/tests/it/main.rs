@@ -2,6 +2,7 @@
 
 mod manifest;
 mod modules;
+mod packages;
 mod paths;
 mod python;
 mod transform;

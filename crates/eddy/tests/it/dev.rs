@@ -177,6 +177,26 @@ async fn a_save_is_live_at_once_and_a_broken_one_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_package_that_is_installed_later_counts_as_a_save() {
+    let (_dir, path, _) = made("ts");
+    let file = path.join("index.ts");
+    let good = std::fs::read_to_string(&file).unwrap();
+    let with_package = format!("import {{ word }} from \"word\";\n{good}");
+    std::fs::write(&file, with_package.replace("Hello", "${word}")).unwrap();
+    let mut dev = Dev::start(&path);
+    let failed = dev.wait_for("failed");
+    let hint = failed["error"]["hint"].as_str().unwrap();
+    assert!(hint.contains("npm install word"), "{failed}");
+    // As npm does it: the package, and then its own notes of what is there.
+    let package = path.join("node_modules/word");
+    std::fs::create_dir_all(&package).unwrap();
+    std::fs::write(package.join("index.js"), "exports.word = 'Hi';").unwrap();
+    std::fs::write(path.join("node_modules/.package-lock.json"), "{}").unwrap();
+    dev.wait_for("deployed");
+    assert_eq!(dev.greet().await, r#""Hi, world!""#);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_broken_from_the_beginning_can_be_mended() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("greet.ts");

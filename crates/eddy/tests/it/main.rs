@@ -20,6 +20,7 @@ mod hostile;
 mod logs;
 mod mistakes;
 mod node;
+mod packages;
 mod printing;
 mod printing_access;
 mod python;

