@@ -198,9 +198,10 @@ impl Session {
     fn shell(&self, command: &str) -> Command {
         let command = self.real(command);
         let script = format!(
-            "exec 2>&1\n. \"$STATE\"/variables\nexport EDDY_URL='{}'\ncd \"$(cat \"$STATE\"/folder)\"\n\
+            "exec 2>&1\n. \"$STATE\"/variables\nexport EDDY_URL='{}' NODE_PID='{}'\ncd \"$(cat \"$STATE\"/folder)\"\n\
              {command}\ncode=$?\nexport -p >\"$STATE\"/variables\npwd >\"$STATE\"/folder\nexit $code",
-            self.url
+            self.url,
+            self.node_id()
         );
         let mut sh = Command::new("sh");
         sh.args(["-c", &script]);
@@ -228,6 +229,13 @@ impl Session {
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         sh
+    }
+
+    /// The process of the node, if there is one.
+    fn node_id(&self) -> String {
+        let node = self.running.iter().rfind(|running| running.node);
+        node.map(|node| node.child.id().to_string())
+            .unwrap_or_default()
     }
 
     /// A page's text with the node's own port.
