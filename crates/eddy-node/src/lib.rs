@@ -14,6 +14,7 @@
 //! | `catalog` | what is deployed |
 //! | `access` | tenants and tokens |
 //! | `listing` | look-ups for the API |
+//! | `portable` | exports and imports of agents |
 //! | `durability` | journal, store, checkpoints, replay |
 //! | `simulate` | a clock that tests put forward |
 //! | `sealed` | names that tell nothing |
@@ -41,6 +42,7 @@ mod load;
 mod logs;
 mod machine;
 mod node;
+mod portable;
 mod process;
 mod recent;
 mod reply;

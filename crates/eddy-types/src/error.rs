@@ -65,6 +65,8 @@ error_codes! {
     UnknownInvocation = "unknown-invocation", 404, false;
     /// No such dead letter.
     UnknownDeadLetter = "unknown-dead-letter", 404, false;
+    /// An import found an agent in its place.
+    AgentExists = "agent-exists", 409, false;
     /// The idempotency key was used for another request.
     IdempotencyMismatch = "idempotency-mismatch", 422, false;
     /// The method is not allowed on this route.

@@ -18,6 +18,8 @@ pub const MAX_KEY_BYTES: usize = 256;
 pub const MAX_STATE_KEY_BYTES: usize = 1024;
 /// Largest listing of state (keys and values) that one call gives, in bytes.
 pub const MAX_LIST_BYTES: usize = 8 << 20;
+/// Largest document that an agent is exported to or imported from, in bytes.
+pub const MAX_AGENT_DOCUMENT_BYTES: usize = 16 << 20;
 /// Longest `Idempotency-Key`, in bytes.
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// How long an idempotency key and the tombstone of a deleted agent are remembered.

@@ -17,8 +17,8 @@ use crate::access::{Access, Account};
 use crate::data_dir::DataDir;
 use crate::load::Load;
 use eddy_types::{
-    AgentId, Digest, EddyError, ErrorCode, FunctionId, HashMap, Key, MethodName, MethodSpec, Name,
-    TenantId, TimeoutSpec,
+    AgentId, Digest, Durability, EddyError, ErrorCode, FunctionId, HashMap, Key, MethodName,
+    MethodSpec, Name, TenantId, TimeoutSpec,
 };
 use eddy_wasm::Engine;
 use files::Files;
@@ -212,6 +212,25 @@ impl Catalog {
         method: &MethodName,
     ) -> Result<MethodSpec, EddyError> {
         self.route(agent, method).map(|route| route.method)
+    }
+
+    /// How long the agent's type lets a message take; no limit when no app has the type.
+    pub(crate) fn timeout_of(&self, agent: &AgentId) -> TimeoutSpec {
+        let tenants = self.tenants.read();
+        let app = tenants.get(agent.tenant());
+        let app = app.and_then(|tenant| tenant.agents.get(agent.agent_type()));
+        let spec = app.and_then(|app| app.spec.agents.get(agent.agent_type()));
+        spec.map_or(TimeoutSpec::None, |spec| spec.timeout)
+    }
+
+    /// When the turns of the agent's type count as committed; none when no app has the type.
+    pub(crate) fn durability_of(&self, agent: &AgentId) -> Option<Durability> {
+        let tenants = self.tenants.read();
+        let app = tenants
+            .get(agent.tenant())?
+            .agents
+            .get(agent.agent_type())?;
+        Some(app.spec.agents.get(agent.agent_type())?.durability)
     }
 
     /// Where a message to an agent goes.

@@ -8,6 +8,7 @@ mod functions;
 mod invocations;
 mod logs;
 mod operations;
+mod portable;
 mod tenants;
 mod tokens;
 
@@ -64,6 +65,7 @@ fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(agents::call))
         .routes(routes!(agents::list))
         .routes(routes!(agents::show, agents::delete))
+        .routes(routes!(portable::export, portable::import))
         .routes(routes!(invocations::list))
         .routes(routes!(invocations::show))
         .routes(routes!(logs::read))

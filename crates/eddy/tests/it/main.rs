@@ -21,6 +21,7 @@ mod logs;
 mod mistakes;
 mod node;
 mod packages;
+mod portable;
 mod printing;
 mod printing_access;
 mod python;
