@@ -318,7 +318,7 @@ fn admit(
 }
 
 /// Counts a request, unless its target could not answer in time.
-fn let_in(
+pub(crate) fn let_in(
     inner: &Inner,
     load: &Arc<Load>,
     target: &Name,
@@ -330,7 +330,11 @@ fn let_in(
 }
 
 /// Until when a request is worth working on: as its client says, or else its target's type.
-fn deadline_of(asked: Option<Duration>, limit: TimeoutSpec, now: Timestamp) -> Option<Timestamp> {
+pub(crate) fn deadline_of(
+    asked: Option<Duration>,
+    limit: TimeoutSpec,
+    now: Timestamp,
+) -> Option<Timestamp> {
     match asked {
         Some(asked) => Some(now.plus(asked)),
         None => limit_of(limit, now),

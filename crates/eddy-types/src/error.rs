@@ -55,6 +55,8 @@ error_codes! {
     UnknownApp = "unknown-app", 404, false;
     /// No such function.
     UnknownFunction = "unknown-function", 404, false;
+    /// The function answers HTTP requests, and takes no argument.
+    NotInvocable = "not-invocable", 400, false;
     /// No such agent type.
     UnknownAgentType = "unknown-agent-type", 404, false;
     /// The agent type has no such method.

@@ -9,6 +9,7 @@ mod invocations;
 mod logs;
 mod operations;
 mod portable;
+pub(crate) mod serve;
 mod tenants;
 mod tokens;
 
@@ -28,7 +29,7 @@ use utoipa_axum::routes;
 #[openapi(
     info(
         title = "Eddy",
-        description = "Functions and durable agents. Errors are problem documents (RFC 9457); docs/http.md explains headers, limits and errors.",
+        description = "Functions and durable agents. Errors are problem documents (RFC 9457); docs/http.md explains headers, limits and errors. What is below /apps/{app} is answered by the apps themselves, whatever the method.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(eddy_api::Problem)),
@@ -89,6 +90,7 @@ pub(crate) fn router(state: AppState, metrics: Registry) -> Router {
     router
         .merge(operations::metrics_route(metrics))
         .merge(operations::openapi_route(description))
+        .merge(serve::route())
         .fallback(unknown_route)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(state)

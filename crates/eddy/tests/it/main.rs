@@ -5,6 +5,7 @@
     reason = "tests use real time, tasks and threads, and may panic"
 )]
 
+mod answering;
 mod behaviour;
 mod binary;
 mod book;
