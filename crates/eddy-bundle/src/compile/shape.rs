@@ -80,6 +80,7 @@ pub(crate) const FILE: Shape = Shape::Table(&[
     ("components", Shape::Map(name, &COMPONENT)),
     ("functions", Shape::Map(name, &FUNCTION)),
     ("agents", Shape::Map(name, &AGENT)),
+    ("routes", Shape::Map(route, &Shape::Value(name_value))),
     (
         "defaults",
         Shape::Table(&[("functions", FUNCTION), ("agents", AGENT)]),
