@@ -2,10 +2,14 @@
 
 use crate::Base64;
 use crate::time::rfc3339;
+use bytes::Bytes;
 use eddy_types::{EddyError, ErrorCode, Timestamp};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 use utoipa::ToSchema;
 
 /// The version of the document that this build writes. It reads every version up to this one.
@@ -24,16 +28,16 @@ pub struct AgentDocument {
     /// The key that it was exported from.
     pub key: String,
     /// The state, by key.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "once_each")]
     pub state: BTreeMap<String, StateValue>,
     /// The timers still to fire, by name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "once_each")]
     pub timers: BTreeMap<String, AgentTimer>,
 }
 
 /// A state value: exactly one field is there.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", try_from = "Fields")]
 pub enum StateValue {
     /// Any JSON value, with its text as it was stored.
     #[schema(value_type = serde_json::Value)]
@@ -41,6 +45,62 @@ pub enum StateValue {
     /// Bytes, in base64 (RFC 4648, with padding).
     #[schema(value_type = String)]
     Bytes(Base64),
+}
+
+/// What may stand in a state value.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    /// Also null is a value.
+    #[serde(default, deserialize_with = "there")]
+    json: Option<Box<RawValue>>,
+    bytes: Option<Base64>,
+}
+
+fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
+}
+
+impl TryFrom<Fields> for StateValue {
+    type Error = &'static str;
+
+    fn try_from(fields: Fields) -> Result<Self, Self::Error> {
+        match (fields.json, fields.bytes) {
+            (Some(json), None) => Ok(Self::Json(json)),
+            (None, Some(bytes)) => Ok(Self::Bytes(bytes)),
+            _ => Err("a state value has either `json` or `bytes`"),
+        }
+    }
+}
+
+/// A map in which no key stands twice: of two values one would be lost.
+fn once_each<'de, D, T>(deserializer: D) -> Result<BTreeMap<String, T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Once<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Once<T> {
+        type Value = BTreeMap<String, T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some((key, value)) = access.next_entry::<String, T>()? {
+                if map.contains_key(&key) {
+                    return Err(de::Error::custom(format!("{key:?} stands there twice")));
+                }
+                map.insert(key, value);
+            }
+            Ok(map)
+        }
+    }
+
+    deserializer.deserialize_map(Once(PhantomData))
 }
 
 /// A durable timer.
@@ -66,6 +126,15 @@ pub struct ImportedAgent {
 }
 
 impl AgentDocument {
+    /// Its text.
+    ///
+    /// # Errors
+    /// `internal` when it does not encode.
+    pub fn text(&self) -> Result<Bytes, EddyError> {
+        let text = serde_json::to_vec(self).map(Bytes::from);
+        text.map_err(|error| EddyError::internal(format!("a document does not encode: {error}")))
+    }
+
     /// Reads a document of this or an earlier version.
     ///
     /// # Errors
@@ -139,6 +208,8 @@ mod tests {
             r#"{"version":1,"type":"a","key":"b","stat":{}}"#,
             r#"{"version":1,"type":"a","key":"b","state":{"a":1}}"#,
             r#"{"version":1,"type":"a","key":"b","state":{"a":{"bytes":"?"}}}"#,
+            r#"{"version":1,"type":"a","key":"b","state":{"a":{"json":1},"a":{"json":2}}}"#,
+            r#"{"version":1,"type":"a","key":"b","state":{"a":{"json":null,"bytes":"AA=="}}}"#,
             r#"{"version":1,"type":"a","key":"b","timers":{"t":{"at":"soon","method":"m","argument":null}}}"#,
         ];
         insta::assert_snapshot!(all.map(told).join("\n"));

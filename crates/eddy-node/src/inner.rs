@@ -27,7 +27,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 /// A shard on this node.
@@ -73,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) access: Access,
     pub(crate) sealer: Sealer,
     pub(crate) catalog: Catalog,
+    /// For agents that are exported or imported.
+    pub(crate) documents: Semaphore,
     pub(crate) applier: Applier,
     pub(crate) recent: Recent,
     pub(crate) logs: LogHub,

@@ -9,6 +9,7 @@ use crate::durability::{self, Applier, Events};
 use crate::facade::NodeConfig;
 use crate::inner::{Inner, Shard};
 use crate::logs::LogHub;
+use crate::portable;
 use crate::recent::Recent;
 use crate::runners::Runners;
 use crate::sealed::Sealer;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 /// How often the epoch is ticked while guests run: how long one may hold a thread at a stretch.
@@ -92,6 +93,7 @@ pub(crate) fn open(
         sealer: Sealer::new(&dir.key),
         access: Access::load(dir.clone())?,
         catalog: Catalog::new(dir),
+        documents: Semaphore::new(portable::AT_ONCE),
         store,
         config,
         applier: Applier::default(),

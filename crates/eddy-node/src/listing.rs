@@ -6,12 +6,12 @@ use crate::facade::{
     PageRequest,
 };
 use crate::functions;
-use crate::inner::Inner;
+use crate::inner::{Inner, Shard};
 use eddy_core::{DeadLetterId, InvocationRow, MessageId, Sender, StoreView as _};
 use eddy_store::{AgentRow, DeadLetterCursor, InvocationCursor};
 use eddy_types::limits::MAX_PAGE;
 use eddy_types::{
-    AgentId, EddyError, ErrorCode, FunctionId, Key, Name, ShardId, TenantId, Timestamp,
+    AgentId, EddyError, ErrorCode, FunctionId, Key, Name, Seq, ShardId, TenantId, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,13 +39,24 @@ pub(crate) fn unknown_agent(agent: &AgentId) -> EddyError {
 impl Inner {
     /// Waits until the store shows what is durable now, so that clients read what they were told.
     pub(crate) async fn caught_up(&self) {
-        const POLL: Duration = Duration::from_millis(1);
         for shard in &self.shards {
             let durable = shard.lock().core.durable_seq();
-            while shard.lock().core.applied_seq() < durable && !self.applier.is_closed() {
-                self.applier.hurry();
-                tokio::time::sleep(POLL).await;
-            }
+            self.applied(shard, durable).await;
+        }
+    }
+
+    /// Waits until the store shows all that an agent has answered, also what is flushed later.
+    pub(crate) async fn caught_up_with(&self, agent: &AgentId) {
+        let shard = self.shard(self.map.shard_of_agent(agent));
+        let last = shard.lock().core.last_seq();
+        self.applied(shard, last).await;
+    }
+
+    async fn applied(&self, shard: &Shard, seq: Seq) {
+        const POLL: Duration = Duration::from_millis(1);
+        while shard.lock().core.applied_seq() < seq && !self.applier.is_closed() {
+            self.applier.hurry();
+            tokio::time::sleep(POLL).await;
         }
     }
 

@@ -3,46 +3,69 @@
 use crate::facade::{AgentExport, CallOptions};
 use crate::listing::unknown_agent;
 use crate::node::Node;
+use crate::tasks;
 use eddy_core::{Import, StoreView};
 use eddy_types::limits::{MAX_AGENT_DOCUMENT_BYTES, MAX_PAGE};
 use eddy_types::{AgentId, Durability, EddyError, ErrorCode};
+use tokio::sync::SemaphorePermit;
 
 /// State entries that are read at once.
-const PAGE: usize = 32;
-const _: () = assert!(PAGE <= MAX_PAGE);
+const PAGE: usize = MAX_PAGE;
+/// What an entry takes besides its key and its value, in bytes.
+const ENTRY: usize = 64;
+/// Agents that are exported or imported at once: each takes a processor for as long as it is large.
+pub(crate) const AT_ONCE: usize = 2;
 
 impl Node {
     /// Everything durable that belongs to an agent, as it was at one moment between two turns, without
-    /// waking it. What it was told before this call is part of it.
+    /// waking it, as `shaped`, which runs where work may take long. What it was told before this call is
+    /// part of it.
     ///
     /// # Errors
     /// `unknown-agent`, `limit-exceeded` beyond [`MAX_AGENT_DOCUMENT_BYTES`], `invalid-argument` for a
-    /// type whose state is in memory only, `store-failed`.
-    pub async fn export_agent(&self, agent: &AgentId) -> Result<AgentExport, EddyError> {
-        let inner = &self.inner;
+    /// type whose state is in memory only, `store-failed`, and those of `shaped`.
+    pub async fn export_agent<T: Send + 'static>(
+        &self,
+        agent: &AgentId,
+        shaped: impl FnOnce(AgentExport) -> Result<T, EddyError> + Send + 'static,
+    ) -> Result<T, EddyError> {
+        let inner = self.inner.clone();
         refuse_volatile(inner.catalog.durability_of(agent), agent)?;
-        inner.caught_up().await;
-        let view = inner.store.snapshot(inner.map.shard_of_agent(agent));
-        if !view.agent_exists(agent)? {
-            return Err(unknown_agent(agent));
-        }
-        read(agent, &view)
+        let _turn = self.documents().await?;
+        inner.caught_up_with(agent).await;
+        let agent = agent.clone();
+        let read = move || {
+            let view = inner.store.snapshot(inner.map.shard_of_agent(&agent));
+            match view.agent_exists(&agent)? {
+                true => shaped(read(&agent, &view)?),
+                false => Err(unknown_agent(&agent)),
+            }
+        };
+        tasks::blocking(read).await?
     }
 
-    /// Gives an agent the state and timers of `import`, as one turn without a guest. Says whether it
-    /// replaced something.
+    async fn documents(&self) -> Result<SemaphorePermit<'_>, EddyError> {
+        let turn = self.inner.documents.acquire().await;
+        turn.map_err(|_| EddyError::internal("the places of documents were closed"))
+    }
+
+    /// Gives an agent the state and timers of what `document` reads, where work may take long, as one turn
+    /// without a guest. Says whether it replaced something.
     ///
     /// # Errors
     /// `agent-exists`, `record-too-large`, `limit-exceeded`, `unknown-agent-type`, `unknown-method` for
     /// one that a timer calls, `storage-limit`, `invalid-argument` for a type whose state is in memory
-    /// only; those of a call besides.
+    /// only; those of `document`, and of a call.
     pub async fn import_agent(
         &self,
         agent: AgentId,
-        import: Import,
+        document: impl FnOnce() -> Result<Import, EddyError> + Send + 'static,
         options: CallOptions,
     ) -> Result<bool, EddyError> {
         let inner = &self.inner;
+        let turn = self.documents().await?;
+        let import = tasks::blocking(document).await??;
+        drop(turn);
         inner
             .catalog
             .agent_type(agent.tenant(), agent.agent_type())?;
@@ -83,7 +106,7 @@ fn read<V: StoreView>(agent: &AgentId, view: &V) -> Result<AgentExport, EddyErro
         let page = view.state_range(agent, "", after, PAGE)?;
         let last = page.len() < PAGE;
         for (key, value) in page {
-            grown(key.len() + value.len())?;
+            grown(key.len() + value.len() + ENTRY)?;
             export.state.push((key, value));
         }
         if last {
@@ -92,7 +115,7 @@ fn read<V: StoreView>(agent: &AgentId, view: &V) -> Result<AgentExport, EddyErro
     }
     for name in view.timers_of(agent)? {
         if let Some(timer) = view.timer(agent, &name)? {
-            grown(name.len() + timer.argument.len())?;
+            grown(name.len() + timer.argument.len() + ENTRY)?;
             export.timers.push((name, timer));
         }
     }

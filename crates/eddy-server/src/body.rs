@@ -163,7 +163,7 @@ fn shrink(mut room: OwnedSemaphorePermit, bytes: usize) -> OwnedSemaphorePermit 
     room
 }
 
-/// A share of the room for bodies, over HTTP and links together.
+/// A share of a room for bodies.
 pub(crate) fn reserve(
     bodies: &Arc<Semaphore>,
     bytes: usize,
@@ -172,7 +172,7 @@ pub(crate) fn reserve(
     bodies.clone().try_acquire_many_owned(units).map_err(|_| {
         EddyError::new(
             ErrorCode::Overloaded,
-            "the node holds as many large request bodies as it may",
+            "the node holds as many large bodies as it may",
         )
         .hint("Try again shortly.")
         .retry_after(Duration::from_secs(1))

@@ -1,7 +1,9 @@
 //! What every route shares.
 
 use eddy_node::Node;
-use eddy_types::limits::{MAX_BODY_BYTES_IN_FLIGHT, MAX_DEPLOYS_AT_ONCE};
+use eddy_types::limits::{
+    MAX_BODY_BYTES_IN_FLIGHT, MAX_DEPLOYS_AT_ONCE, MAX_EXPORT_BYTES_IN_FLIGHT,
+};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -18,6 +20,8 @@ pub(crate) struct Shared {
     /// Room for large bodies, in units of [`BODY_UNIT`].
     pub(crate) bodies: Arc<Semaphore>,
     pub(crate) deploys: Semaphore,
+    /// Room for exported agents, in the same units.
+    pub(crate) exports: Arc<Semaphore>,
 }
 
 impl AppState {
@@ -26,6 +30,7 @@ impl AppState {
             node,
             bodies: Arc::new(Semaphore::new(MAX_BODY_BYTES_IN_FLIGHT / BODY_UNIT)),
             deploys: Semaphore::new(MAX_DEPLOYS_AT_ONCE),
+            exports: Arc::new(Semaphore::new(MAX_EXPORT_BYTES_IN_FLIGHT / BODY_UNIT)),
         }))
     }
 }

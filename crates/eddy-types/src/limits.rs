@@ -18,8 +18,12 @@ pub const MAX_KEY_BYTES: usize = 256;
 pub const MAX_STATE_KEY_BYTES: usize = 1024;
 /// Largest listing of state (keys and values) that one call gives, in bytes.
 pub const MAX_LIST_BYTES: usize = 8 << 20;
-/// Largest document that an agent is exported to or imported from, in bytes.
+/// Largest state that a document of an agent holds, in bytes: keys and values, and 64 more for each.
 pub const MAX_AGENT_DOCUMENT_BYTES: usize = 16 << 20;
+/// Largest document that an agent is imported from, in bytes: what it holds has to fit one record.
+pub const MAX_AGENT_IMPORT_BYTES: usize = 4 << 20;
+/// Bytes of exported documents that are held at once until clients have read them.
+pub const MAX_EXPORT_BYTES_IN_FLIGHT: usize = 128 << 20;
 /// Longest `Idempotency-Key`, in bytes.
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// How long an idempotency key and the tombstone of a deleted agent are remembered.

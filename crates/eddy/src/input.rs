@@ -1,7 +1,7 @@
 //! What people type: arguments and addresses.
 
 use bytes::Bytes;
-use eddy_types::limits::{MAX_AGENT_DOCUMENT_BYTES, MAX_PAYLOAD_BYTES};
+use eddy_types::limits::{MAX_AGENT_IMPORT_BYTES, MAX_PAYLOAD_BYTES};
 use eddy_types::{EddyError, ErrorCode};
 use serde::de::IgnoredAny;
 use std::ffi::OsStr;
@@ -44,12 +44,12 @@ pub(crate) fn document(path: &Path) -> Result<Vec<u8>, EddyError> {
             .hint("Give the path of a file that `eddy agent export` wrote, or `-` for stdin.")
     };
     let read = match path == Path::new("-") {
-        true => read(io::stdin().lock(), MAX_AGENT_DOCUMENT_BYTES),
-        false => File::open(path).and_then(|file| read(file, MAX_AGENT_DOCUMENT_BYTES)),
+        true => read(io::stdin().lock(), MAX_AGENT_IMPORT_BYTES),
+        false => File::open(path).and_then(|file| read(file, MAX_AGENT_IMPORT_BYTES)),
     };
     match read.map_err(unreadable)? {
         Some(bytes) => Ok(bytes),
-        None => Err(too_large(&shown, MAX_AGENT_DOCUMENT_BYTES)),
+        None => Err(too_large(&shown, MAX_AGENT_IMPORT_BYTES)),
     }
 }
 

@@ -302,8 +302,9 @@ impl<R> ShardCore<R> {
         }
     }
 
-    /// The newest record.
-    fn last_seq(&self) -> Seq {
+    /// The newest record, durable or not.
+    #[must_use]
+    pub fn last_seq(&self) -> Seq {
         Seq(self.next.0 - 1)
     }
 

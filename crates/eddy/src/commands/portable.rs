@@ -11,7 +11,10 @@ use eddy_api::{AgentDocument, CallOptions};
 use eddy_types::{EddyError, ErrorCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::fs;
+use std::io::{self, Write as _};
 use std::path::Path;
+use tempfile::NamedTempFile;
 
 /// What `--json` prints when the document went to a file.
 #[derive(Serialize)]
@@ -35,7 +38,7 @@ pub(crate) async fn export(
     if file == Path::new("-") {
         return output.data(&text, || indented(text.get()));
     }
-    let written = std::fs::write(file, indented(text.get()) + "\n");
+    let written = write(file, &(indented(text.get()) + "\n"));
     written.map_err(|error| unwritable(file, &error))?;
     let exported = Exported {
         file,
@@ -81,6 +84,21 @@ pub(crate) async fn import(
         "imported"
     };
     output.say(format_args!("{did} {address}: {}", content(&document)));
+    Ok(())
+}
+
+/// Writes a file as a whole or not at all, for nobody else to read: what was there may be the last copy.
+fn write(file: &Path, text: &str) -> io::Result<()> {
+    // Through a link, and not in the place of a device or a pipe.
+    let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    if fs::metadata(&file).is_ok_and(|there| !there.is_file()) {
+        return fs::write(&file, text);
+    }
+    let folder = file.parent().filter(|folder| *folder != Path::new(""));
+    let mut whole = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    whole.write_all(text.as_bytes())?;
+    whole.as_file().sync_all()?;
+    whole.persist(file)?;
     Ok(())
 }
 

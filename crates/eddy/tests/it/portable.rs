@@ -185,3 +185,42 @@ async fn what_cannot_be_imported_says_why_and_changes_nothing() {
     let ran = eddy(&node, &["agent", "show", "cart/a"], "");
     assert_eq!(ran.code, 3, "{}", ran.told);
 }
+
+/// What an agent has answered is in its document, also when that is flushed later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_relaxed_agent_has_answered_is_exported() {
+    let dir = tempfile::tempdir().unwrap();
+    let app_folder = dir.path().join("shop");
+    std::fs::create_dir(&app_folder).unwrap();
+    std::fs::write(app_folder.join("index.ts"), CODE).unwrap();
+    let manifest = "name = \"shop\"\n[agents.cart]\ndurability = \"relaxed\"\n";
+    std::fs::write(app_folder.join("eddy.toml"), manifest).unwrap();
+    let node = node(&dir.path().join("data"), &app_folder);
+    for n in 1..=20 {
+        let counted = node.call("cart/ada", "add", "1").await.unwrap();
+        assert_eq!(counted, n.to_string());
+        let document = good(&node, &["agent", "export", "cart/ada"], "");
+        let document: Value = serde_json::from_str(&document).unwrap();
+        assert_eq!(document["state"]["n"]["json"], n);
+    }
+}
+
+/// A file that is there is replaced as a whole, and nobody else reads it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_takes_the_place_of_another_as_a_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(&dir.path().join("data"), &app(dir.path()));
+    node.call("cart/ada", "add", "1").await.unwrap();
+    let (file, link) = (dir.path().join("ada.json"), dir.path().join("link.json"));
+    std::fs::write(&file, "the last copy").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let link_path = link.to_str().unwrap();
+    good(&node, &["agent", "export", "cart/ada", link_path], "");
+    assert!(link.is_symlink(), "it is written through a link");
+    let document: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(document["key"], "ada");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let told = good(&node, &["agent", "export", "cart/ada", "/dev/stdout"], "");
+    assert!(told.contains("\"version\""), "a device is written to: {told}");
+}

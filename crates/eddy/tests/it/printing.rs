@@ -4,8 +4,8 @@
 use crate::binary::{NOBODY, command, eddy};
 use crate::node::{Node, Setup, bench_guest};
 use serde_json::Value;
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 fn full() -> File {
@@ -119,15 +119,17 @@ fn a_log_in_a_file_has_no_colours() {
     up.arg(dir.path())
         .env("EDDY_LOG", "trace")
         .env_remove("NO_COLOR");
-    let up = up.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut up = up.unwrap();
+    // Into a file: a pipe that nobody reads is full before the node is up.
+    let file = dir.path().with_extension("log");
+    let log = File::create(&file).unwrap();
+    let mut up = up.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     let mut ready = String::new();
     let stdout = up.stdout.take().unwrap();
     BufReader::new(stdout).read_line(&mut ready).unwrap();
     up.kill().unwrap();
-    let mut log = String::new();
-    up.stderr.take().unwrap().read_to_string(&mut log).unwrap();
     up.wait().unwrap();
+    let log = fs::read_to_string(&file).unwrap();
+    fs::remove_file(&file).unwrap();
     assert!(ready.contains("\"url\""), "{log}");
     assert!(log.contains("TRACE") || log.contains("DEBUG"), "{log}");
     assert!(!log.contains('\u{1b}'), "{log}");
