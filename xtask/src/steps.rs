@@ -147,7 +147,13 @@ pub(crate) fn guests() -> Result<()> {
         "cargo",
         &["run", "--locked", "-q", "--manifest-path", bindgen],
     )?;
-    for guest in ["js-runtime", "bench-guest", "files-guest", "hostile-guest"] {
+    for guest in [
+        "js-runtime",
+        "bench-guest",
+        "files-guest",
+        "hostile-guest",
+        "http-guest",
+    ] {
         run("bash", &[&format!("guests/{guest}/build.sh")])?;
     }
     Ok(())

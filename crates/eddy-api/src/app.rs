@@ -55,6 +55,9 @@ pub struct Function {
     pub concurrency: u32,
     /// How a durable invocation is tried again.
     pub retries: Retries,
+    /// Of a function that answers HTTP requests: the paths under `/apps/APP` that are its own. Others have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
 }
 
 /// An agent type.
@@ -150,6 +153,7 @@ impl Function {
             memory_bytes: spec.memory as u64,
             concurrency: spec.concurrency,
             retries: Retries::from(&spec.retries),
+            routes: spec.routes.clone(),
         }
     }
 }

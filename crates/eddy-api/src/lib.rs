@@ -13,6 +13,7 @@ pub mod headers;
 mod invocation;
 pub mod log;
 mod problem;
+mod state;
 mod time;
 
 pub use access::{
@@ -32,4 +33,5 @@ pub use invocation::{
 };
 pub use log::{LogEntry, LogMissed, LogPage};
 pub use problem::{GuestProblem, PROBLEM_JSON, Problem};
+pub use state::{AGENT_DOCUMENT_VERSION, AgentDocument, AgentTimer, ImportedAgent, StateValue};
 pub use time::rfc3339;

@@ -110,20 +110,28 @@ impl Effects {
         check_key(name)?;
         check_argument(&argument)?;
         if delay > MAX_TIMER_DELAY {
-            return Err(EddyError::new(
-                ErrorCode::LimitExceeded,
-                format!(
-                    "a timer may be set {} days ahead",
-                    MAX_TIMER_DELAY.as_secs() / 86_400
-                ),
-            ));
+            return Err(too_far_ahead());
         }
-        let timer = Some(TimerRequest {
-            at: now.plus(delay),
-            method,
-            argument,
-        });
-        self.put_timer(name, timer)
+        let at = now.plus(delay);
+        self.put_timer(
+            name,
+            Some(TimerRequest {
+                at,
+                method,
+                argument,
+            }),
+        )
+    }
+
+    /// Buffers a timer that fires at a moment, which may be in the past.
+    pub(crate) fn set_timer_at(
+        &mut self,
+        name: &str,
+        request: TimerRequest,
+    ) -> Result<(), EddyError> {
+        check_key(name)?;
+        check_argument(&request.argument)?;
+        self.put_timer(name, Some(request))
     }
 
     /// Buffers the cancellation of a timer.
@@ -138,6 +146,11 @@ impl Effects {
         self.grow(timer_bytes(name, &timer), old)?;
         self.timers.insert(name.to_owned(), timer);
         Ok(())
+    }
+
+    /// Bytes that it holds in memory, roughly.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.bytes
     }
 
     // Bounds the memory a turn may hold; the record's own limit is checked when it is encoded.
@@ -167,6 +180,12 @@ fn write_bytes(key: &str, value: &Option<Value>) -> usize {
 
 fn timer_bytes(name: &str, timer: &Option<TimerRequest>) -> usize {
     CHANGE_BYTES + name.len() + timer.as_ref().map_or(0, |timer| timer.argument.len())
+}
+
+pub(crate) fn too_far_ahead() -> EddyError {
+    let days = MAX_TIMER_DELAY.as_secs() / 86_400;
+    let detail = format!("a timer may be set {days} days ahead");
+    EddyError::new(ErrorCode::LimitExceeded, detail)
 }
 
 fn check_argument(argument: &Bytes) -> Result<(), EddyError> {

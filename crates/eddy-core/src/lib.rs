@@ -10,6 +10,7 @@
 mod dedupe;
 mod effects;
 mod gates;
+mod import;
 mod inbox;
 mod message;
 pub mod model;
@@ -24,6 +25,7 @@ mod view;
 mod volatile;
 
 pub use effects::{Effects, Outgoing, TimerRequest};
+pub use import::Import;
 pub use message::*;
 pub use outbox::{Delivery, DeliveryResult};
 pub use overlay::{Overlay, OverlayRead};

@@ -1,5 +1,6 @@
 //! Messages: what is delivered to an agent, where it came from, and the chain of calls above it.
 
+use crate::import::Import;
 use crate::record::{DedupeKey, DedupeScope, Sender};
 use bytes::Bytes;
 use eddy_types::{AgentId, Digest, MethodName, Seq, ShardId, Timestamp};
@@ -189,6 +190,8 @@ pub enum Operation {
     },
     /// Delete the agent. Runs no guest.
     Delete,
+    /// Put something in the place of the agent's state and timers. Runs no guest.
+    Import(Box<Import>),
 }
 
 impl Operation {
@@ -197,24 +200,31 @@ impl Operation {
         match self {
             Self::Method { argument, .. } => argument.len() + 256,
             Self::Delete => 256,
+            Self::Import(import) => import.held_bytes() + 256,
         }
     }
 
     /// The digest that an idempotency key is remembered with.
     #[must_use]
     pub fn digest(&self, to: &AgentId) -> Digest {
-        let (method, argument): (&[u8], &[u8]) = match self {
+        let (agent_type, key) = (to.agent_type().as_str(), to.key().as_str());
+        let address = [agent_type.as_bytes(), key.as_bytes()];
+        let parts: Vec<Bytes> = match self {
             Self::Method {
                 method, argument, ..
-            } => (method.as_str().as_bytes(), argument),
-            Self::Delete => (b"", b""),
+            } => {
+                let [agent_type, key] = address;
+                let method = method.as_str().as_bytes();
+                return Digest::of_parts(&[agent_type, key, method, argument]);
+            }
+            Self::Delete => vec![Bytes::new(), Bytes::new()],
+            // No method has an empty name.
+            Self::Import(import) => std::iter::once(Bytes::new())
+                .chain(import.parts())
+                .collect(),
         };
-        Digest::of_parts(&[
-            to.agent_type().as_str().as_bytes(),
-            to.key().as_str().as_bytes(),
-            method,
-            argument,
-        ])
+        let parts = parts.iter().map(|part| &part[..]);
+        Digest::of_parts(&address.into_iter().chain(parts).collect::<Vec<_>>())
     }
 
     /// Whether it cannot change anything.

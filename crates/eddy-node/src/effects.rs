@@ -90,12 +90,12 @@ impl Caller {
     }
 
     /// Nested waits end, whatever the manifest says.
-    fn nested_deadline(&self) -> Timestamp {
+    pub(crate) fn nested_deadline(&self) -> Timestamp {
         let limit = clock::now().plus(MAX_NESTED_WAIT);
         self.deadline.map_or(limit, |deadline| deadline.min(limit))
     }
 
-    fn next_effect(&self) -> Result<MessageId, EddyError> {
+    pub(crate) fn next_effect(&self) -> Result<MessageId, EddyError> {
         let ordinal = self.ordinal.fetch_add(1, Ordering::Relaxed) + 1;
         if ordinal > MAX_EFFECTS_PER_TURN {
             return Err(EddyError::new(

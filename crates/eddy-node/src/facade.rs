@@ -3,7 +3,7 @@
 
 use crate::access::TenantPermit;
 use bytes::Bytes;
-use eddy_core::{DeadLetter, MessageId, Outcome};
+use eddy_core::{DeadLetter, MessageId, Outcome, Timer, Value};
 use eddy_types::{AgentId, Digest, EddyError, MethodName, Name, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -160,6 +160,15 @@ pub struct AgentInfo {
     pub updated: Timestamp,
     /// Whether it has a live instance now.
     pub active: bool,
+}
+
+/// Everything durable that belongs to an agent, besides what it answered to idempotency keys.
+#[derive(Clone, Debug, Default)]
+pub struct AgentExport {
+    /// Its state, in byte order of the keys.
+    pub state: Vec<(String, Value)>,
+    /// Its timers still to fire, by name.
+    pub timers: Vec<(String, Timer)>,
 }
 
 /// A delivery that was given up.

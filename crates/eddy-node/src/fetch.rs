@@ -63,7 +63,7 @@ fn allows(capabilities: &Capabilities, url: &Url) -> bool {
 
 impl Reach {
     /// Whether a request may go to `url`.
-    fn check(&self, url: &Url) -> Result<(), EddyError> {
+    pub(crate) fn check(&self, url: &Url) -> Result<(), EddyError> {
         if !allows(&self.capabilities, url) {
             return Err(denied(url));
         }
@@ -93,17 +93,26 @@ fn denied(url: &Url) -> EddyError {
     ))
 }
 
-/// A client that follows redirects only where the app may go, and connects only to addresses that
-/// a name may stand for.
-pub(crate) fn client(reach: &Reach) -> Result<Client, EddyError> {
-    client_with(reach, Guarded::of(reach.account.clone()))
+/// What becomes of a redirect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Redirects {
+    /// It is followed, where the app may go.
+    Follow,
+    /// It is the answer.
+    Tell,
 }
 
-fn client_with(reach: &Reach, names: Guarded) -> Result<Client, EddyError> {
+/// A client that follows redirects only where the app may go, and connects only to addresses that
+/// a name may stand for.
+pub(crate) fn client(reach: &Reach, redirects: Redirects) -> Result<Client, EddyError> {
+    client_with(reach, redirects, Guarded::of(reach.account.clone()))
+}
+
+fn client_with(reach: &Reach, redirects: Redirects, names: Guarded) -> Result<Client, EddyError> {
     // Another part of the process may have chosen a provider already; either will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let reach = reach.clone();
-    let policy = redirect::Policy::custom(move |attempt| {
+    let follow = redirect::Policy::custom(move |attempt| {
         if attempt.previous().len() > MAX_REDIRECTS {
             attempt.error("too many redirects")
         } else if let Err(refused) = reach.check(attempt.url()) {
@@ -112,6 +121,10 @@ fn client_with(reach: &Reach, names: Guarded) -> Result<Client, EddyError> {
             attempt.follow()
         }
     });
+    let policy = match redirects {
+        Redirects::Follow => follow,
+        Redirects::Tell => redirect::Policy::none(),
+    };
     Client::builder()
         .redirect(policy)
         .dns_resolver(Arc::new(names))
@@ -188,7 +201,7 @@ pub(crate) async fn run(
             .or_insert(value);
     }
     let url = request.url().clone();
-    let client = app.client()?;
+    let client = app.client(Redirects::Follow)?;
     let work = async {
         let response = client
             .execute(request)
@@ -259,13 +272,21 @@ impl std::fmt::Display for Redirected {
 
 impl std::error::Error for Redirected {}
 
+/// What the app is told when the host of a request leads to an address that it may not reach.
+pub(crate) fn refused(error: &reqwest::Error) -> Option<EddyError> {
+    let first: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let mut causes = std::iter::successors(first, |&error| error.source());
+    let found = causes.find_map(|cause| cause.downcast_ref::<Refused>());
+    found.map(Refused::error)
+}
+
 fn failed(url: &Url, error: &reqwest::Error) -> EddyError {
+    if let Some(refused) = refused(error) {
+        return refused;
+    }
     let mut why = String::new();
     let mut source = error.source();
     while let Some(cause) = source {
-        if let Some(refused) = cause.downcast_ref::<Refused>() {
-            return refused.error();
-        }
         if let Some(redirected) = cause.downcast_ref::<Redirected>() {
             let detail = redirected.to_string();
             return EddyError {

@@ -1,26 +1,24 @@
 //! Functions: a fresh instance per invocation within the function's concurrency. A plain invocation
 //! runs here alone; keyed, asynchronous and sending ones go through the shard of their id.
 
-use crate::access::TenantPermit;
-use crate::catalog::{App, Loaded};
+use crate::attempt::{self, Attempt, Permit};
+use crate::catalog::App;
 use crate::clock;
-use crate::effects::{Caller, answer};
-use crate::host::{FunctionHost, TurnShared, who_invokes};
+use crate::effects::answer;
+use crate::host::FunctionHost;
 use crate::inner::Inner;
-use crate::load::{Load, Running};
-use crate::recent::Ran;
+use crate::load::Load;
 use crate::reply::{Reply, lost};
 use crate::runs;
 use crate::spares;
-use crate::turns::{self, earliest, guarded, instantiate, limit_of};
+use crate::turns;
 use bytes::Bytes;
 use eddy_core::{
     CallChain, FunctionEnd, FunctionRequest, FunctionStart, MessageId, Outcome, Outgoing,
-    PlainSends,
 };
 use eddy_types::limits::MAX_FUNCTION_QUEUE;
-use eddy_types::{EddyError, ErrorCode, FunctionId, FunctionSpec, ShardId, Timestamp};
-use eddy_wasm::{CancelToken, Target};
+use eddy_types::{EddyError, ErrorCode, FunctionId, ShardId, Timestamp};
+use eddy_wasm::{Instance, Target};
 use futures::FutureExt as _;
 use std::future::pending;
 use std::panic::AssertUnwindSafe;
@@ -46,7 +44,7 @@ impl Admission {
         }
     }
 
-    async fn enter(
+    pub(crate) async fn enter(
         &self,
         function: &FunctionId,
     ) -> Result<tokio::sync::SemaphorePermit<'_>, EddyError> {
@@ -114,7 +112,7 @@ pub(crate) fn shard_of(inner: &Inner, function: &FunctionId, id: MessageId) -> S
 pub(crate) async fn invoke_plain(
     inner: &Arc<Inner>,
     start: FunctionStart,
-    permit: Option<Arc<TenantPermit>>,
+    permit: Permit,
 ) -> Outcome {
     let plain = plain(inner.clone(), start);
     let mut work = Box::pin(async move {
@@ -135,23 +133,9 @@ async fn plain(inner: Arc<Inner>, start: FunctionStart) -> Outcome {
     // From here to its last send the node does not count as quiet.
     let _busy = inner.busy();
     let id = start.id;
-    let shard = shard_of(&inner, &start.function, id);
-    let outcome = match run(&inner, start, false).await {
+    let outcome = match run(&inner, &start, false).await {
         Run::Failed(error) => Err(error),
-        Run::Returned(outcome, sends) if sends.is_empty() || outcome.is_err() => outcome,
-        Run::Returned(outcome, sends) => {
-            let (reply, receiver) = Reply::outcome();
-            let plain = PlainSends {
-                id,
-                sends,
-                outcome,
-                reply,
-            };
-            inner.step(shard, |state, now, _, out| {
-                state.core.commit_sends(plain, now, out)
-            });
-            receiver.await.unwrap_or_else(|_| Err(lost()))
-        }
+        Run::Returned(outcome, sends) => attempt::commit(&inner, &start, sends, outcome).await,
     };
     inner.recent.ended(id, clock::now(), outcome.clone());
     outcome
@@ -229,7 +213,7 @@ pub(crate) fn spawn_durable(inner: &Arc<Inner>, start: FunctionStart) {
             .ok()
             .and_then(|app| Some(app.function(&start.function.name)?.0.retries))
             .unwrap_or_default();
-        let end = match run(&inner2, start, true).await {
+        let end = match run(&inner2, &start, true).await {
             Run::Returned(Err(error), _) => FunctionEnd::Returned(Err(error), Vec::new()),
             Run::Returned(outcome, sends) => FunctionEnd::Returned(outcome, sends),
             // A stop is no attempt: the invocation goes on at the next start.
@@ -248,7 +232,7 @@ pub(crate) fn spawn_durable(inner: &Arc<Inner>, start: FunctionStart) {
     });
 }
 
-async fn run(inner: &Arc<Inner>, start: FunctionStart, durable: bool) -> Run {
+async fn run(inner: &Arc<Inner>, start: &FunctionStart, durable: bool) -> Run {
     let work = run_admitted(inner, start, durable);
     let ran = AssertUnwindSafe(work).catch_unwind().await;
     match ran {
@@ -260,89 +244,49 @@ async fn run(inner: &Arc<Inner>, start: FunctionStart, durable: bool) -> Run {
 
 async fn run_admitted(
     inner: &Arc<Inner>,
-    start: FunctionStart,
+    start: &FunctionStart,
     durable: bool,
 ) -> Result<Run, EddyError> {
     let app = inner.catalog.function(&start.function)?;
-    let (spec, loaded) = app
-        .function(&start.function.name)
-        .ok_or_else(|| EddyError::internal("a function lost its component"))?;
-    inner.recent.queued_function(&start, durable);
+    inner.recent.queued_function(start, durable);
     let admission = app.admission(&start.function.name)?;
-    let _permit = match start.deadline {
-        Some(deadline) => {
-            tokio::time::timeout_at(clock::deadline(deadline), admission.enter(&start.function))
-                .await
-                .map_err(|_| {
-                    EddyError::new(
-                        ErrorCode::DeadlineExceeded,
-                        "no instance was free before the deadline",
-                    )
-                    .hint("Allow more time, or raise the function's `concurrency` in eddy.toml.")
-                })??
-        }
-        None => admission.enter(&start.function).await?,
-    };
-    let _running = Running::begin(&admission.load);
-    Ok(run_instance(inner, &app, spec, loaded, start, durable).await)
+    let _place = attempt::enter(admission, start).await?;
+    let attempt = Attempt::begin(inner, &app, start)?;
+    Ok(run_instance(inner, &app, &attempt, start, durable).await)
 }
 
 async fn run_instance(
     inner: &Arc<Inner>,
     app: &Arc<App>,
-    spec: &FunctionSpec,
-    loaded: &Arc<Loaded>,
-    start: FunctionStart,
+    attempt: &Attempt<'_>,
+    start: &FunctionStart,
     durable: bool,
 ) -> Run {
-    let began = clock::now();
-    let watch = clock::instant();
-    let deadline = earliest(limit_of(spec.timeout, began), start.deadline);
-    let cancel = CancelToken::new();
-    let shared = Arc::new(TurnShared::default());
-    inner.recent.running(start.id, began);
-    let caller = Caller::of_function(inner, app, &start, deadline, durable);
-    let host = FunctionHost::new(caller, start.function.clone(), began, shared.clone());
+    let caller = attempt.caller(durable);
+    let shared = attempt.shared.clone();
+    let host = FunctionHost::new(caller, start.function.clone(), attempt.began, shared);
     let target = Target::Function(start.function.name.clone());
-    // On whatever version it began, it ends.
-    let tenant = &start.function.tenant;
-    let ran = guarded(inner, tenant, deadline, pending(), &cancel, async {
-        let mut instance = instantiate(inner, app, loaded, spec.memory, &cancel).await?;
+    let work = async |mut instance: Instance| {
+        let argument = start.argument.clone();
+        let cancel = &attempt.cancel;
         let outcome = instance
-            .handle(&target, start.argument.clone(), Box::new(host), &cancel)
+            .handle(&target, argument, Box::new(host), cancel)
             .await;
         let ended = (outcome?, instance.memory_bytes());
         spares::retire(inner, app, instance);
         Ok(ended)
-    })
-    .await;
-    let (ran, memory) = match ran {
+    };
+    let (ran, outcome, memory) = match attempt.run(pending(), work).await {
         Ok((outcome, memory)) => {
-            let outcome = turns::checked(outcome).map_err(|error| loaded.remap(error));
-            (Run::Returned(outcome, shared.take_effects().sends), memory)
+            let outcome = turns::checked(outcome).map_err(|error| attempt.remap(error));
+            let sends = attempt.shared.take_effects().sends;
+            (Run::Returned(outcome.clone(), sends), outcome, memory)
         }
         Err(fault) => {
-            turns::make_room_after(inner, app, &fault);
-            (Run::Failed(turns::told(fault, loaded)), 0)
+            let error = attempt.told(fault);
+            (Run::Failed(error.clone()), Err(error), 0)
         }
     };
-    let outcome = match &ran {
-        Run::Returned(outcome, _) => outcome.clone(),
-        Run::Failed(error) => Err(error.clone()),
-    };
-    let run = watch.elapsed();
-    inner
-        .stats
-        .function(&outcome, matches!(ran, Run::Failed(_)), run);
-    let logs = shared.end_log(inner, outcome.as_ref().err(), || {
-        who_invokes(app, &start.function, start.id)
-    });
-    let measured = Ran {
-        cold: true,
-        run,
-        memory,
-        logs,
-    };
-    inner.recent.ran(start.id, measured);
+    attempt.over(&outcome, matches!(ran, Run::Failed(_)), memory);
     ran
 }

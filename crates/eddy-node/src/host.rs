@@ -41,7 +41,7 @@ impl TurnShared {
         std::mem::take(&mut *self.log.lock()).end(&inner.logs, error, who)
     }
 
-    fn log(
+    pub(crate) fn log(
         &self,
         inner: &Inner,
         level: LogLevel,

@@ -7,13 +7,15 @@
 //! | `facade` | the types that the outside sees |
 //! | `node` | start, stop, and the requests behind [`Node`] |
 //! | `inner` | shared state, and the step: lock a shard, decide, carry out |
-//! | `turns`, `functions`, `snapshot` | running guests |
+//! | `turns`, `functions`, `attempt`, `snapshot` | running guests |
+//! | `exchange` | HTTP requests that apps answer |
 //! | `runs`, `runners`, `shares`, `fair` | on which thread, and whose turn it is |
 //! | `host`, `effects`, `fetch` | what guests may do |
 //! | `live` | instances of agents, passivation |
 //! | `catalog` | what is deployed |
 //! | `access` | tenants and tokens |
 //! | `listing` | look-ups for the API |
+//! | `portable` | exports and imports of agents |
 //! | `durability` | journal, store, checkpoints, replay |
 //! | `simulate` | a clock that tests put forward |
 //! | `sealed` | names that tell nothing |
@@ -23,11 +25,13 @@
 //! | `data_dir`, `clock`, `tasks`, `reply` | the ground |
 
 mod access;
+mod attempt;
 mod catalog;
 mod clock;
 mod data_dir;
 mod durability;
 mod effects;
+mod exchange;
 mod facade;
 mod fair;
 mod fetch;
@@ -41,6 +45,7 @@ mod load;
 mod logs;
 mod machine;
 mod node;
+mod portable;
 mod process;
 mod recent;
 mod reply;
@@ -59,6 +64,8 @@ mod turns;
 pub use access::{
     NewToken, OfflineAccess, Session, TenantInfo, TenantPermit, TokenInfo, TokenText,
 };
+pub use eddy_wasm::{HttpBody, HttpError};
+pub use exchange::Answered;
 pub use facade::*;
 pub use logs::{
     LogEntry, LogFilter, LogId, LogLevel, LogNews, LogReader, LogSince, LogSource, LogStart,

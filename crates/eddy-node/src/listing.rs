@@ -30,6 +30,12 @@ pub(crate) fn bad_cursor() -> EddyError {
     .hint("Hand in `next` of the page before, unchanged.")
 }
 
+pub(crate) fn unknown_agent(agent: &AgentId) -> EddyError {
+    let detail = format!("{agent} has never committed anything");
+    EddyError::new(ErrorCode::UnknownAgent, detail)
+        .hint("An agent comes into being with the first message that changes it.")
+}
+
 impl Inner {
     /// Waits until the store shows what is durable now, so that clients read what they were told.
     pub(crate) async fn caught_up(&self) {
@@ -44,13 +50,8 @@ impl Inner {
     }
 
     pub(crate) fn agent_info(&self, agent: &AgentId) -> Result<AgentInfo, EddyError> {
-        let row = self.store.agent_row(agent)?.ok_or_else(|| {
-            EddyError::new(
-                ErrorCode::UnknownAgent,
-                format!("{agent} has never committed anything"),
-            )
-            .hint("An agent comes into being with the first message that changes it.")
-        })?;
+        let row = self.store.agent_row(agent)?;
+        let row = row.ok_or_else(|| unknown_agent(agent))?;
         Ok(self.describe_agent(agent.clone(), row))
     }
 

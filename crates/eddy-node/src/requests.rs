@@ -12,7 +12,7 @@ use crate::turns::limit_of;
 use crate::{runners, runs, simulate};
 use bytes::Bytes;
 use eddy_core::{
-    CallChain, DedupeKey, DedupeScope, FunctionStart, Message, MessageId, Operation, Origin,
+    CallChain, DedupeKey, DedupeScope, FunctionStart, Import, Message, MessageId, Operation, Origin,
 };
 use eddy_types::limits::MAX_IDEMPOTENCY_KEY_BYTES;
 use eddy_types::{
@@ -156,15 +156,22 @@ impl Node {
         agent: AgentId,
         options: CallOptions,
     ) -> Result<(), EddyError> {
-        let inner = &self.inner;
-        let app = inner.catalog.agent_type(agent.tenant(), agent.agent_type());
-        let limit = app
-            .ok()
-            .and_then(|app| Some(app.agent(agent.agent_type())?.0.timeout));
-        let limit = limit.unwrap_or(TimeoutSpec::None);
-        let request = admit(inner, &agent, options, limit, None)?;
+        let limit = self.inner.catalog.timeout_of(&agent);
+        let request = admit(&self.inner, &agent, options, limit, None)?;
         let reply = self.ask(agent, Operation::Delete, request).await;
         reply.outcome.map(drop)
+    }
+
+    pub(crate) async fn ask_import(
+        &self,
+        agent: AgentId,
+        import: Import,
+        options: CallOptions,
+    ) -> Result<Answer, EddyError> {
+        let limit = self.inner.catalog.timeout_of(&agent);
+        let request = admit(&self.inner, &agent, options, limit, None)?;
+        let operation = Operation::Import(Box::new(import));
+        Ok(self.ask(agent, operation, request).await)
     }
 
     async fn ask(&self, agent: AgentId, operation: Operation, mut request: Admitted) -> Answer {
@@ -311,7 +318,7 @@ fn admit(
 }
 
 /// Counts a request, unless its target could not answer in time.
-fn let_in(
+pub(crate) fn let_in(
     inner: &Inner,
     load: &Arc<Load>,
     target: &Name,
@@ -323,7 +330,11 @@ fn let_in(
 }
 
 /// Until when a request is worth working on: as its client says, or else its target's type.
-fn deadline_of(asked: Option<Duration>, limit: TimeoutSpec, now: Timestamp) -> Option<Timestamp> {
+pub(crate) fn deadline_of(
+    asked: Option<Duration>,
+    limit: TimeoutSpec,
+    now: Timestamp,
+) -> Option<Timestamp> {
     match asked {
         Some(asked) => Some(now.plus(asked)),
         None => limit_of(limit, now),

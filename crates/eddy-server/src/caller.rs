@@ -19,6 +19,18 @@ use std::ops::Deref;
 /// makes no sense.
 pub(crate) fn session(node: &Node, headers: &HeaderMap) -> Result<Session, EddyError> {
     let token = bearer(headers)?;
+    session_of(node, headers, token)
+}
+
+/// The same for a request that an app answers: where nobody has to show a token, `Authorization` is the app's.
+pub(crate) fn session_with_an_app(node: &Node, headers: &HeaderMap) -> Result<Session, EddyError> {
+    match node.demands_tokens() {
+        true => session(node, headers),
+        false => session_of(node, headers, None),
+    }
+}
+
+fn session_of(node: &Node, headers: &HeaderMap, token: Option<&str>) -> Result<Session, EddyError> {
     let tenant = single(headers, TENANT)?;
     let tenant = tenant.map(|value| value.to_str().unwrap_or("\u{fffd}"));
     node.session(token, tenant)

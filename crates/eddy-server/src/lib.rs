@@ -8,6 +8,7 @@
 //! | `link` | the native link: the same node behind another protocol |
 //! | `origin` | which pages and host names are let in |
 //! | `caller` | tokens, tenants and what a bearer may do |
+//! | `forwarded` | where a request came from, as apps are told |
 //! | `routes` | a file per group of routes |
 //! | `request`, `body`, `options` | from a request to what the node takes |
 //! | `reply`, `convert` | from what the node says to an answer |
@@ -16,6 +17,7 @@
 mod body;
 mod caller;
 mod convert;
+mod forwarded;
 mod link;
 mod listen;
 mod metrics;

@@ -2,12 +2,13 @@
 //! one per connection, tracked, so that shutdown can wait for them.
 
 use crate::caller;
+use crate::forwarded::Arrival;
 use crate::link::{self, LinkHandler};
 use crate::metrics::{HttpStats, registry};
 use crate::origin;
 use crate::reply::problem;
 use crate::request::no_strange_query;
-use crate::routes;
+use crate::routes::{self, serve};
 use crate::state::AppState;
 use crate::tls::{self, Protocol};
 use axum::Router;
@@ -64,6 +65,8 @@ struct Connections {
     links: Semaphore,
     /// What the handler of each link is made of.
     link: LinkHandler,
+    /// A proxy is in front, which adds TLS.
+    proxied: bool,
     /// Native links are to end when they have answered what they took.
     stopping: CancellationToken,
 }
@@ -139,6 +142,7 @@ impl Server {
                 in_flight,
                 links: Semaphore::new(MAX_LINKS),
                 link,
+                proxied: encrypted,
                 stopping: CancellationToken::new(),
             }),
         })
@@ -172,10 +176,16 @@ impl Server {
                     .await
                     .expect("slots are never closed");
                 match self.listener.accept().await {
-                    Ok((stream, _)) => {
+                    Ok((stream, peer)) => {
                         let shared = self.shared.clone();
                         let tls = self.tls.clone();
-                        tasks.spawn(shared.connection(stream, tls, slot, graceful.watcher()));
+                        let arrival = Arrival {
+                            peer: Some(peer.ip()),
+                            secure: tls.is_some(),
+                            proxied: shared.proxied && tls.is_none(),
+                        };
+                        let watcher = graceful.watcher();
+                        tasks.spawn(shared.connection(stream, tls, slot, watcher, arrival));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
@@ -203,13 +213,14 @@ impl Connections {
         tls: Option<TlsServer>,
         _slot: OwnedSemaphorePermit,
         watcher: Watcher,
+        arrival: Arrival,
     ) {
         // Answers are small and must not wait for one another.
         let _ = stream.set_nodelay(true);
         let Some(tls) = tls else {
             match self.in_time(tls::plain(&stream)).await {
                 Some(Ok(Ok(Protocol::Link))) => self.link(stream.into()).await,
-                Some(Ok(Ok(protocol))) => self.http(protocol, stream, watcher).await,
+                Some(Ok(Ok(protocol))) => self.http(protocol, stream, watcher, arrival).await,
                 Some(Ok(Err(_)) | Err(_)) | None => {}
             }
             return;
@@ -219,7 +230,7 @@ impl Connections {
         };
         match opened {
             Ok(Ok((Protocol::Link, stream))) => self.link(Transport::other(stream)).await,
-            Ok(Ok((protocol, stream))) => self.http(protocol, stream, watcher).await,
+            Ok(Ok((protocol, stream))) => self.http(protocol, stream, watcher, arrival).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
@@ -234,11 +245,18 @@ impl Connections {
     }
 
     /// Serves HTTP until the connection ends.
-    async fn http(self: Arc<Self>, protocol: Protocol, stream: impl ByteStream, watcher: Watcher) {
+    async fn http(
+        self: Arc<Self>,
+        protocol: Protocol,
+        stream: impl ByteStream,
+        watcher: Watcher,
+        arrival: Arrival,
+    ) {
         let _open = Gauge::up(&self.stats.connections);
         let io = TokioIo::new(stream);
         let this = self.clone();
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(arrival);
             let this = this.clone();
             async move { this.answer(request).await }
         });
@@ -308,6 +326,9 @@ impl Connections {
         if OPEN.contains(&path) {
             return Ok(Permits::default());
         }
+        if path.starts_with(serve::PREFIX) {
+            return self.admit_to_app(request);
+        }
         let session = caller::session(node, request.headers())?;
         let mut permits = Permits::default();
         if path.starts_with("/v1/") {
@@ -322,6 +343,22 @@ impl Connections {
         }
         request.extensions_mut().insert(session);
         Ok(permits)
+    }
+}
+
+impl Connections {
+    /// The same for a request that an app answers: its room is kept until the answer has gone out.
+    fn admit_to_app(&self, request: &mut Request<Incoming>) -> Result<Permits<'_>, EddyError> {
+        let node = &self.state.node;
+        let session = caller::session_with_an_app(node, request.headers())?;
+        let permit = Arc::new(session.admit()?);
+        let place = self.in_flight.clone().try_acquire_owned();
+        let place = serve::InFlight(Arc::new(place.map_err(|_| link::full())?));
+        let extensions = request.extensions_mut();
+        extensions.insert(permit);
+        extensions.insert(place);
+        extensions.insert(session);
+        Ok(Permits::default())
     }
 }
 

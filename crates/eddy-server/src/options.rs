@@ -14,17 +14,27 @@ pub(crate) fn call_options(headers: &HeaderMap) -> Result<CallOptions, EddyError
             .map(idempotency_key)
             .transpose()?,
         timeout: single(headers, TIMEOUT)?.map(timeout).transpose()?,
-        traceparent: headers
-            .get(TRACEPARENT)
-            .and_then(|value| value.to_str().ok())
-            .filter(|text| is_traceparent(text))
-            .map(str::to_owned),
+        traceparent: trace(headers),
         snapshot: single(headers, CONSISTENCY)?
             .map(snapshot)
             .transpose()?
             .unwrap_or(false),
         permit: None,
     })
+}
+
+/// The options of a request that an app answers: every other header is the app's.
+pub(crate) fn of_a_request_to_an_app(headers: &HeaderMap) -> Result<CallOptions, EddyError> {
+    Ok(CallOptions {
+        timeout: single(headers, TIMEOUT)?.map(timeout).transpose()?,
+        traceparent: trace(headers),
+        ..CallOptions::default()
+    })
+}
+
+fn trace(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(TRACEPARENT)?.to_str().ok()?;
+    is_traceparent(text).then(|| text.to_owned())
 }
 
 /// A header that must not stand there twice: which one would count?

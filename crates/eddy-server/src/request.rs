@@ -52,7 +52,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     }
 }
 
-/// Listings read their query themselves; every other route has none.
+/// Listings and imports read their query themselves; every other route has none.
 pub(crate) fn no_strange_query(method: &Method, uri: &Uri) -> Result<(), EddyError> {
     let Some(query) = uri.query().filter(|query| !query.is_empty()) else {
         return Ok(());
@@ -62,6 +62,9 @@ pub(crate) fn no_strange_query(method: &Method, uri: &Uri) -> Result<(), EddyErr
     let lists = matches!(path, "/v1/invocations" | "/v1/logs" | "/v1/dead-letters")
         || of_a_type.is_some_and(|rest| !rest.contains('/'));
     if lists && matches!(*method, Method::GET | Method::HEAD) {
+        return Ok(());
+    }
+    if path.starts_with("/v1/state/") && *method == Method::PUT {
         return Ok(());
     }
     Err(EddyError::new(
@@ -97,6 +100,17 @@ pub(crate) struct AgentParameters {
     /// Entries wanted, at most 1000.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
+}
+
+/// How an agent is imported.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ImportParameters {
+    /// Whether an agent that exists is replaced; it is refused (`agent-exists`) unless asked for.
+    #[serde(default)]
+    #[param(required = false)]
+    pub(crate) replace: bool,
 }
 
 impl From<PageParameters> for PageRequest {

@@ -126,7 +126,7 @@ impl World {
             Target::Function if op.key.is_some() => {
                 matches!(row(), Ok(Some(row)) if row.outcome.is_some())
             }
-            Target::Function | Target::Delete(_) => true,
+            Target::Function | Target::Delete(_) | Target::Import(..) => true,
         };
         if durable {
             return Ok(());

@@ -225,8 +225,8 @@ impl World {
         if let RunKind::Turn { who, .. } = run.kind {
             self.check_version(who, run.began_at, "a call")?;
         }
-        if matches!(message.operation, Operation::Delete) {
-            return Err("a guest deletes".to_owned());
+        if !matches!(message.operation, Operation::Method { .. }) {
+            return Err("a guest deletes or imports".to_owned());
         }
         Ok(())
     }

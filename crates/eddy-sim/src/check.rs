@@ -199,7 +199,10 @@ impl World {
             return Ok(());
         }
         let of = |op: &&ClientOp| match op.target {
-            Target::Run(other) | Target::Value(other) | Target::Delete(other) => other == who,
+            Target::Run(other)
+            | Target::Value(other)
+            | Target::Delete(other)
+            | Target::Import(other, ..) => other == who,
             Target::Function | Target::Background => false,
         };
         let ops: Vec<&ClientOp> = self.ops.iter().filter(of).collect();

@@ -3,13 +3,14 @@
 
 use crate::cast::{Op, Script, Who, encode};
 use crate::node::{ReplyTo, Run, RunKind, Waiter};
-use crate::plan::Target;
+use crate::plan::{Imported, Target};
 use crate::world::{Broken, World};
 use bytes::Bytes;
 use eddy_core::{
-    CallChain, DedupeKey, DedupeScope, Effects, FunctionRequest, Message, MessageId, Operation,
-    Origin, Outcome,
+    CallChain, DedupeKey, DedupeScope, Effects, FunctionRequest, Import, Message, MessageId,
+    Operation, Origin, Outcome, Value,
 };
+use eddy_types::EddyError;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -122,9 +123,10 @@ impl World {
         let keyed = !matches!(target, Target::Value(_)) && self.dice.chance(600);
         let key = keyed.then(|| format!("key{number}"));
         let scope = match target {
-            Target::Run(who) | Target::Value(who) | Target::Delete(who) => {
-                DedupeScope::Agent(self.cast.id(who).clone())
-            }
+            Target::Run(who)
+            | Target::Value(who)
+            | Target::Delete(who)
+            | Target::Import(who, ..) => DedupeScope::Agent(self.cast.id(who).clone()),
             Target::Function | Target::Background => {
                 DedupeScope::Function(self.cast.function.clone())
             }
@@ -166,7 +168,7 @@ impl World {
         match wanted.target {
             Target::Run(who) => self.request_agent(&wanted, who, &script, reply),
             Target::Value(who) => self.request_agent(&wanted, who, &[], reply),
-            Target::Delete(who) if other_body => self.request_agent(
+            Target::Delete(who) | Target::Import(who, ..) if other_body => self.request_agent(
                 &ClientOp {
                     target: Target::Run(who),
                     ..wanted
@@ -175,7 +177,9 @@ impl World {
                 &[],
                 reply,
             ),
-            Target::Delete(who) => self.request_agent(&wanted, who, &[], reply),
+            Target::Delete(who) | Target::Import(who, ..) => {
+                self.request_agent(&wanted, who, &[], reply)
+            }
             Target::Function if wanted.key.is_none() => self.run_plain(&wanted, reply),
             Target::Function | Target::Background => {
                 self.request_function(&wanted, encode(&script), reply)
@@ -198,6 +202,7 @@ impl World {
         };
         let operation = match op.target {
             Target::Delete(_) => Operation::Delete,
+            Target::Import(_, imported) => self.import(imported)?,
             _ => Operation::Method {
                 method: method.clone(),
                 argument: encode(script),
@@ -224,6 +229,22 @@ impl World {
         let view = &self.node.stores[shard];
         self.node.cores[shard].deliver(message, self.now, view, &mut out);
         self.carry(shard, out)
+    }
+
+    /// A register's state, with a timer that its guest finds set.
+    fn import(&self, imported: Imported) -> Result<Operation, Broken> {
+        let Imported { count, tag, at } = imported;
+        let wrong = |error: EddyError| format!("an import: {error:?}");
+        let mut import = Import::new(true);
+        for (key, value) in [("n", count), ("ver", 1), ("timer/0", tag as i64)] {
+            let value = Value::Json(value.to_string().into());
+            import.state(key, value).map_err(wrong)?;
+        }
+        let script = encode(&[Op::Fire { name: 0, tag }]);
+        import
+            .timer("t0", at, self.cast.run.clone(), script)
+            .map_err(wrong)?;
+        Ok(Operation::Import(Box::new(import)))
     }
 
     fn request_function(

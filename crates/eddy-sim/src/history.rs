@@ -19,6 +19,10 @@ enum Seen {
     Deleted(bool),
     /// It may have deleted the agent.
     MayDelete,
+    /// It gave the agent this count, and said whether there was one before.
+    Imported(i64, bool),
+    /// It may have given the agent this count.
+    MayImport(i64),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,11 +54,16 @@ fn event(op: &ClientOp) -> Option<Event> {
             let existed = matches!(&op.result, Some(Ok(bytes)) if bytes.as_ref() == b"true");
             Seen::Deleted(existed)
         }
+        (Target::Import(_, imported), Known::Answered) => {
+            let existed = matches!(&op.result, Some(Ok(bytes)) if bytes.as_ref() == b"true");
+            Seen::Imported(imported.count, existed)
+        }
+        (Target::Import(_, imported), _) => Seen::MayImport(imported.count),
         (Target::Run(_), _) => Seen::MayCount,
         (Target::Delete(_), _) => Seen::MayDelete,
         (Target::Function | Target::Background, _) => return None,
     };
-    let open = matches!(seen, Seen::MayCount | Seen::MayDelete);
+    let open = matches!(seen, Seen::MayCount | Seen::MayDelete | Seen::MayImport(_));
     Some(Event {
         start: op.started,
         end: if open { u32::MAX } else { op.ended },
@@ -152,6 +161,8 @@ fn next_state(seen: Seen, state: State) -> Option<State> {
         Seen::MayCount => Some(Some(count + 1)),
         Seen::Deleted(existed) => (existed == state.is_some()).then_some(None),
         Seen::MayDelete => Some(None),
+        Seen::Imported(count, existed) => (existed == state.is_some()).then_some(Some(count)),
+        Seen::MayImport(count) => Some(Some(count)),
     }
 }
 
@@ -197,5 +208,19 @@ mod tests {
         ];
         assert!(possible(&events));
         assert!(!possible(&[events[0], event(3, 4, Seen::Deleted(false))]));
+    }
+
+    #[test]
+    fn an_import_sets_the_count() {
+        let imported = event(1, 2, Seen::Imported(7, false));
+        assert!(possible(&[imported, event(3, 4, Seen::Counted(8))]));
+        assert!(!possible(&[imported, event(3, 4, Seen::Counted(1))]));
+        assert!(!possible(&[
+            imported,
+            event(3, 4, Seen::Imported(9, false))
+        ]));
+        let maybe = event(3, u32::MAX, Seen::MayImport(20));
+        assert!(possible(&[imported, maybe, event(5, 6, Seen::Read(20))]));
+        assert!(possible(&[imported, maybe, event(5, 6, Seen::Read(7))]));
     }
 }

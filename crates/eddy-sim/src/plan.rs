@@ -2,6 +2,8 @@
 
 use crate::cast::{Kind, Op, Script, Who};
 use crate::world::World;
+use eddy_types::Timestamp;
+use std::time::Duration;
 
 /// What a client's operation is aimed at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,10 +14,21 @@ pub(crate) enum Target {
     Value(Who),
     /// Deletion of an agent.
     Delete(Who),
+    /// An import of an agent's state.
+    Import(Who, Imported),
     /// A function, answered when it has ended.
     Function,
     /// A function, answered when it is accepted.
     Background,
+}
+
+/// What an import gives an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Imported {
+    pub(crate) count: i64,
+    /// Its timer, and when that fires.
+    pub(crate) tag: u64,
+    pub(crate) at: Timestamp,
 }
 
 impl World {
@@ -169,8 +182,17 @@ impl World {
 
     fn plan_register(&mut self) -> (Target, Script) {
         let who = self.any(Kind::Register);
-        match self.dice.below(7) {
+        match self.dice.below(8) {
             0 => (Target::Delete(who), Vec::new()),
+            7 => {
+                let wait = Duration::from_millis(self.dice.between(0, 200));
+                let imported = Imported {
+                    count: self.dice.between(1, 50) as i64,
+                    tag: self.tag(),
+                    at: self.now.plus(wait),
+                };
+                (Target::Import(who, imported), Vec::new())
+            }
             1 | 2 => (Target::Value(who), Vec::new()),
             3 => (Target::Run(who), vec![self.inc(), Op::Throw]),
             4 => (

@@ -46,7 +46,8 @@ pub struct Component {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ComponentKind {
-    /// A WebAssembly component for the world `eddy:platform/app`.
+    /// A WebAssembly component for the world `eddy:platform/app`, or one that exports
+    /// `wasi:http/incoming-handler`.
     Wasm,
     /// A JavaScript bundle (JSON), run on the node's shared QuickJS runtime component.
     Js,
@@ -71,6 +72,18 @@ pub struct FunctionSpec {
     pub concurrency: u32,
     /// How a durable invocation is tried again.
     pub retries: RetryPolicy,
+    /// Of a function that answers HTTP requests: the paths under `/apps/APP` that are its own, each with
+    /// all below it. Empty for every other function.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
+}
+
+impl FunctionSpec {
+    /// Whether it answers HTTP requests, and takes no argument.
+    #[must_use]
+    pub fn serves_http(&self) -> bool {
+        !self.routes.is_empty()
+    }
 }
 
 /// Settings of one agent type.

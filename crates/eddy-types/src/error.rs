@@ -55,6 +55,8 @@ error_codes! {
     UnknownApp = "unknown-app", 404, false;
     /// No such function.
     UnknownFunction = "unknown-function", 404, false;
+    /// The function answers HTTP requests, and takes no argument.
+    NotInvocable = "not-invocable", 400, false;
     /// No such agent type.
     UnknownAgentType = "unknown-agent-type", 404, false;
     /// The agent type has no such method.
@@ -65,6 +67,8 @@ error_codes! {
     UnknownInvocation = "unknown-invocation", 404, false;
     /// No such dead letter.
     UnknownDeadLetter = "unknown-dead-letter", 404, false;
+    /// An import found an agent in its place.
+    AgentExists = "agent-exists", 409, false;
     /// The idempotency key was used for another request.
     IdempotencyMismatch = "idempotency-mismatch", 422, false;
     /// The method is not allowed on this route.

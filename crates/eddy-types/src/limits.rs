@@ -18,6 +18,8 @@ pub const MAX_KEY_BYTES: usize = 256;
 pub const MAX_STATE_KEY_BYTES: usize = 1024;
 /// Largest listing of state (keys and values) that one call gives, in bytes.
 pub const MAX_LIST_BYTES: usize = 8 << 20;
+/// Largest document that an agent is exported to or imported from, in bytes.
+pub const MAX_AGENT_DOCUMENT_BYTES: usize = 16 << 20;
 /// Longest `Idempotency-Key`, in bytes.
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// How long an idempotency key and the tombstone of a deleted agent are remembered.
@@ -88,6 +90,15 @@ pub const MAX_FETCH_BODY_BYTES: usize = 8 << 20;
 /// Bodies that the fetches of one turn hold at once: of requests under way, and of answers not taken
 /// yet. In bytes.
 pub const MAX_FETCH_BYTES_PER_TURN: usize = 64 << 20;
+/// Largest piece of a body that a guest which answers HTTP writes at once, in bytes. The node holds two for each body
+/// that such a guest writes, and one for each that it reads.
+pub const MAX_HTTP_CHUNK_BYTES: usize = 64 << 10;
+/// Headers or trailers that such a guest makes, one set of them, in bytes as they are held: 64 more for each.
+pub const MAX_HTTP_FIELDS_BYTES: usize = 64 << 10;
+/// Handles of requests, answers, headers, bodies and streams that such a guest may hold.
+pub const MAX_HTTP_HANDLES: usize = 1024;
+/// Routes of one app.
+pub const MAX_ROUTES_PER_APP: usize = 100;
 /// Entries a page of a listing holds unless asked for fewer.
 pub const MAX_PAGE: usize = 1000;
 /// Connections the server holds at once; further ones wait in the backlog of the system.

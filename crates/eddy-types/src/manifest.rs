@@ -3,10 +3,12 @@
 
 mod example;
 mod resolve;
+mod routes;
 mod values;
 
 pub use example::Example;
 pub use resolve::Definition;
+pub use routes::RoutePrefix;
 pub use values::{Attempts, Concurrency, EnvName, Host, Memory, Timeout, Wait};
 
 use crate::address::Name;
@@ -32,6 +34,9 @@ pub struct Manifest {
     /// Settings of agent types by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub agents: BTreeMap<Name, AgentSettings>,
+    /// Which component answers HTTP requests to which paths.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub routes: BTreeMap<RoutePrefix, Name>,
     /// Settings of everything that has none of its own.
     #[serde(default, skip_serializing_if = "is_default")]
     pub defaults: Defaults,
@@ -55,6 +60,7 @@ impl Manifest {
             components: BTreeMap::new(),
             functions: BTreeMap::new(),
             agents: BTreeMap::new(),
+            routes: BTreeMap::new(),
             defaults: Defaults::default(),
             env: BTreeMap::new(),
             capabilities: CapabilitySettings::default(),

@@ -5,7 +5,7 @@ use crate::cancel::CancelToken;
 use crate::code::Code;
 use crate::engine::invalid;
 use crate::fault::Fault;
-use crate::instance::{InstanceLimits, guarded};
+use crate::instance::InstanceLimits;
 use crate::program::{Program, invalid_source};
 use eddy_types::{EddyError, ErrorCode, MethodName, Name, limits};
 use std::collections::BTreeSet;
@@ -17,6 +17,8 @@ pub struct Definition {
     pub functions: Vec<Name>,
     /// Its agent types, in its own order, no name twice.
     pub agents: Vec<AgentDefinition>,
+    /// It answers HTTP requests, and defines nothing else.
+    pub http: bool,
 }
 
 /// An agent type of a component.
@@ -65,7 +67,11 @@ impl Code {
             Some(_) => invalid_source(failure),
             None => wrong(format!("`describe` failed: {}", failure.message)),
         })?;
-        checked(definition).map_err(wrong)
+        let definition = checked(definition).map_err(wrong)?;
+        Ok(Definition {
+            http: self.serves_http(),
+            ..definition
+        })
     }
 
     async fn ask(
@@ -75,12 +81,14 @@ impl Code {
     ) -> Result<Result<guest::Definition, guest::Failure>, Fault> {
         let limits = InstanceLimits::default();
         let mut instance = self.instantiate(&limits, program, cancel).await?;
-        let gave_way = instance.gave_way();
-        let called = {
-            let (guest, store) = instance.parts();
-            guarded(guest.call_describe(store), cancel, &gave_way).await
-        };
-        instance.settled(called)
+        if self.serves_http() {
+            // Nothing to ask: it starts, and that is what there is to know.
+            return Ok(Ok(guest::Definition {
+                functions: Vec::new(),
+                agents: Vec::new(),
+            }));
+        }
+        instance.call_describe(cancel).await
     }
 }
 
@@ -111,7 +119,11 @@ fn checked(definition: guest::Definition) -> Result<Definition, String> {
         .into_iter()
         .map(checked_agent)
         .collect::<Result<_, _>>()?;
-    Ok(Definition { functions, agents })
+    Ok(Definition {
+        functions,
+        agents,
+        http: false,
+    })
 }
 
 fn checked_agent(agent: guest::AgentType) -> Result<AgentDefinition, String> {

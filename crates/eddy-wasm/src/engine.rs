@@ -65,6 +65,8 @@ struct Inner {
     /// What components are compiled with.
     compiler: Config,
     linker: Linker<State>,
+    /// The same with `wasi:http`, for guests that answer HTTP.
+    http_linker: Linker<State>,
     cache: Option<Cache>,
     shortage: Option<EddyError>,
     js_runtime: &'static [u8],
@@ -94,14 +96,18 @@ impl Engine {
             ))
         })?;
         let shortage = maps::shortage(config.max_instances);
-        let linker = linker(&wasmtime)
-            .map_err(|error| EddyError::internal(format!("linking the host: {error:#}")))?;
+        let linked = |linker: wasmtime::Result<_>| {
+            linker.map_err(|error| EddyError::internal(format!("linking the host: {error:#}")))
+        };
+        let linker = linked(linker(&wasmtime))?;
+        let http_linker = linked(http_linker(&linker))?;
         let cache = config.cache.map(|cache| Cache::new(cache, &wasmtime));
         settings.allocation_strategy(InstanceAllocationStrategy::OnDemand);
         Ok(Self(Arc::new(Inner {
             wasmtime,
             compiler: settings,
             linker,
+            http_linker,
             cache,
             shortage,
             js_runtime: config.js_runtime,
@@ -224,8 +230,12 @@ impl Engine {
         &self.0.wasmtime
     }
 
-    pub(crate) fn linker(&self) -> &Linker<State> {
-        &self.0.linker
+    /// What components get; those that answer HTTP get more.
+    pub(crate) fn linker(&self, http: bool) -> &Linker<State> {
+        match http {
+            true => &self.0.http_linker,
+            false => &self.0.linker,
+        }
     }
 
     /// Keeps a compiled component; that it cannot be kept costs time only.
@@ -243,7 +253,10 @@ pub(crate) fn invalid(why: String) -> EddyError {
         ErrorCode::InvalidComponent,
         format!("not a component Eddy can run: {why}"),
     )
-    .hint("Build a component for the world `eddy:platform/app` in wit/platform.wit.")
+    .hint(
+        "Build a component for the world `eddy:platform/app` in wit/platform.wit, or one that answers HTTP: for the \
+         world `wasi:http/proxy` of WASI 0.2.",
+    )
 }
 
 /// Tells the mistakes apart that people make first.
@@ -291,6 +304,12 @@ fn settings(config: &EngineConfig) -> Config {
         .async_stack_size(TURN_STACK)
         .wasm_backtrace_details(WasmBacktraceDetails::Enable);
     settings
+}
+
+fn http_linker(linker: &Linker<State>) -> wasmtime::Result<Linker<State>> {
+    let mut linker = linker.clone();
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    Ok(linker)
 }
 
 fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {

@@ -109,6 +109,15 @@ impl Fault {
         }
     }
 
+    /// The fault of an instance that cannot do what it is asked for.
+    pub(crate) fn unusable(why: &str) -> Self {
+        Self::Trap {
+            kind: TrapKind::Other,
+            message: why.to_owned(),
+            backtrace: String::new(),
+        }
+    }
+
     /// The fault of a turn that was stopped while it waited.
     pub(crate) fn cancelled(reason: CancelReason) -> Self {
         match reason {

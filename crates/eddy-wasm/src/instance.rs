@@ -4,7 +4,7 @@ use crate::account::MemoryAccount;
 use crate::bindings::exports::eddy::platform::guest;
 use crate::cancel::{CancelReason, CancelToken};
 use crate::code::Code;
-use crate::fault::{Fault, TrapKind};
+use crate::fault::Fault;
 use crate::host::TurnHost;
 use crate::outcome::{check_json, from_failure, says_out_of_memory};
 use crate::program::Program;
@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use wasmtime::{Store, UpdateDeadline, component};
+use wasmtime_wasi_http::p2::bindings::exports::wasi::http::incoming_handler;
 
 /// Most bytes a guest may hand to the host in one call.
 pub(crate) const MAX_HOST_CALL_BYTES: usize = 16 << 20;
@@ -64,9 +65,17 @@ pub type TurnOutcome = Result<Bytes, EddyError>;
 pub struct Instance {
     store: Store<State>,
     component: component::Instance,
-    guest: guest::Guest,
+    entry: Entry,
     gave_way: Arc<AtomicBool>,
     usable: bool,
+}
+
+/// What a component exports to be run.
+pub(crate) enum Entry {
+    /// `eddy:platform/guest`: functions and agents.
+    Platform(guest::Guest),
+    /// `wasi:http/incoming-handler`.
+    Http(incoming_handler::Guest),
 }
 
 impl Code {
@@ -106,14 +115,14 @@ impl Code {
                 .map_err(Fault::cancelled)?
         };
         let loaded = instantiated
-            .and_then(|component| Ok((component, self.guest().load(&mut store, &component)?)));
+            .and_then(|component| Ok((component, self.entry().load(&mut store, &component)?)));
         match loaded {
-            Ok((component, guest)) => {
+            Ok((component, entry)) => {
                 store.data_mut().limiter.started();
                 Ok(Instance {
                     store,
                     component,
-                    guest,
+                    entry,
                     gave_way,
                     usable: true,
                 })
@@ -127,7 +136,10 @@ fn new_store(code: &Code, state: State) -> Store<State> {
     let mut store = Store::new(code.engine(), state);
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(MAX_HOST_CALL_BYTES);
-    store.set_max_component_handles(MAX_HANDLES);
+    store.set_max_component_handles(match code.serves_http() {
+        true => limits::MAX_HTTP_HANDLES,
+        false => MAX_HANDLES,
+    });
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|cx| match cx.data().cancel.reason() {
         Some(reason) => Err(wasmtime::Error::new(Cancelled(reason))),
@@ -152,20 +164,16 @@ impl Instance {
         host: Box<dyn TurnHost>,
         cancel: &CancelToken,
     ) -> Result<TurnOutcome, Fault> {
-        if !self.usable {
-            return Err(Fault::Trap {
-                kind: TrapKind::Other,
-                message: "the instance was used after a fault".to_owned(),
-                backtrace: String::new(),
-            });
-        }
-        // Stays so when this future is dropped before its end.
-        self.usable = false;
+        self.take_use()?;
+        let Entry::Platform(guest) = &self.entry else {
+            return Err(Fault::unusable(
+                "the component answers HTTP, and nothing else",
+            ));
+        };
         self.store.data_mut().begin_turn(host, cancel.clone());
-        self.store.set_epoch_deadline(1);
         let (target, argument) = (target.to_wit(), Vec::from(argument));
         let called = {
-            let call = self.guest.call_handle(&mut self.store, &target, &argument);
+            let call = guest.call_handle(&mut self.store, &target, &argument);
             guarded(call, cancel, &self.gave_way).await
         };
         let told = self.store.data_mut().end_turn();
@@ -199,10 +207,39 @@ impl Instance {
         self.store.data().limiter.counts_for()
     }
 
-    /// The guest and its store, for the calls that are no turns.
-    pub(crate) fn parts(&mut self) -> (&guest::Guest, &mut Store<State>) {
+    /// The instance is used, and not usable again unless whoever uses it says so: not when its future is dropped
+    /// before its end.
+    pub(crate) fn take_use(&mut self) -> Result<(), Fault> {
+        if !std::mem::replace(&mut self.usable, false) {
+            return Err(Fault::unusable("the instance was used after a fault"));
+        }
         self.store.set_epoch_deadline(1);
-        (&self.guest, &mut self.store)
+        Ok(())
+    }
+
+    pub(crate) fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// The store, for the calls that are no turns.
+    pub(crate) fn store_mut(&mut self) -> &mut Store<State> {
+        self.store.set_epoch_deadline(1);
+        &mut self.store
+    }
+
+    /// What the component says it defines.
+    pub(crate) async fn call_describe(
+        &mut self,
+        cancel: &CancelToken,
+    ) -> Result<Result<guest::Definition, guest::Failure>, Fault> {
+        let Entry::Platform(guest) = &self.entry else {
+            return Err(Fault::unusable(
+                "the component answers HTTP, and describes nothing",
+            ));
+        };
+        self.store.set_epoch_deadline(1);
+        let called = guarded(guest.call_describe(&mut self.store), cancel, &self.gave_way).await;
+        self.settled(called)
     }
 
     pub(crate) fn component(&self) -> component::Instance {

@@ -7,7 +7,7 @@ use crate::code::Code;
 use crate::engine::Engine;
 use crate::fault::Fault;
 use crate::instance::{Instance, InstanceLimits, guarded};
-use crate::program::{Program, invalid_source, no_runtime};
+use crate::program::{Program, invalid_source};
 use eddy_types::{EddyError, limits};
 
 /// The component of the shared runtime.
@@ -46,7 +46,7 @@ impl Engine {
         let javascript = instance.javascript(&code)?;
         let gave_way = instance.gave_way();
         let called = {
-            let (_, store) = instance.parts();
+            let store = instance.store_mut();
             // The bytecode of a large app comes back in one piece.
             store.set_hostcall_fuel(2 * limits::MAX_DEPLOY_BYTES);
             guarded(javascript.call_compile(store, &modules), cancel, &gave_way).await
@@ -61,12 +61,12 @@ impl Engine {
 impl Instance {
     fn javascript(&mut self, code: &Code) -> Result<javascript::Guest, Fault> {
         let Some(indices) = code.javascript() else {
-            return Err(no_runtime(
+            return Err(Fault::unusable(
                 "a JavaScript program needs the JavaScript runtime",
             ));
         };
         let component = self.component();
-        let (_, store) = self.parts();
+        let store = self.store_mut();
         indices
             .load(store, &component)
             .map_err(|error| Fault::from_wasmtime(&error, None))

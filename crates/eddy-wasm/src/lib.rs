@@ -2,7 +2,8 @@
 //! wasmtime. The only crate that knows wasmtime.
 //!
 //! [`Engine`] compiles and caches, [`Code`] is a compiled component ready to instantiate,
-//! [`Instance`] runs turns one at a time, [`TurnHost`] is what a turn may do. There is no clock,
+//! [`Instance`] runs turns one at a time, [`TurnHost`] is what a turn may do. Components that export
+//! `wasi:http/incoming-handler` answer requests instead: [`Exchange`]. There is no clock,
 //! no task and no thread in here: the caller ticks the engine, owns time-outs through
 //! [`CancelToken`], and makes the futures that a turn waits for.
 
@@ -13,8 +14,10 @@ mod cancel;
 mod code;
 mod describe;
 mod engine;
+mod exchange;
 mod fault;
 mod host;
+
 mod imports;
 mod instance;
 mod js;
@@ -34,6 +37,10 @@ pub use cancel::{CancelReason, CancelToken};
 pub use code::Code;
 pub use describe::{AgentDefinition, Definition, MethodDefinition};
 pub use engine::{Engine, EngineConfig};
+pub use exchange::{
+    Answer, Exchange, HttpBody, HttpError, Outbound, OutboundFuture, OutboundOptions, Printed,
+    Respond,
+};
 pub use fault::{Fault, TrapKind};
 pub use host::{
     Entry, HttpRequest, HttpResponse, LogLevel, Outcome, PendingFuture, TurnHost, Value,

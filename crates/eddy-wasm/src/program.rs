@@ -47,7 +47,7 @@ impl Instance {
         let runtime = self.runtime(code)?;
         let gave_way = self.gave_way();
         let called = {
-            let (_, store) = self.parts();
+            let store = self.store_mut();
             let bytes = program.bytes();
             match runtime {
                 Runtime::JavaScript(runtime) => {
@@ -74,22 +74,17 @@ impl Instance {
 
     fn runtime(&mut self, code: &Code) -> Result<Runtime, Fault> {
         let component = self.component();
-        let (_, store) = self.parts();
+        let store = self.store_mut();
         let loaded = match (code.javascript(), code.python()) {
             (Some(indices), _) => indices.load(store, &component).map(Runtime::JavaScript),
             (None, Some(indices)) => indices.load(store, &component).map(Runtime::Python),
-            (None, None) => return Err(no_runtime("a program needs the runtime of its language")),
+            (None, None) => {
+                return Err(Fault::unusable(
+                    "a program needs the runtime of its language",
+                ));
+            }
         };
         loaded.map_err(|error| Fault::from_wasmtime(&error, None))
-    }
-}
-
-/// The fault of a program with a component that runs no programs.
-pub(crate) fn no_runtime(message: &str) -> Fault {
-    Fault::Trap {
-        kind: TrapKind::Other,
-        message: message.to_owned(),
-        backtrace: String::new(),
     }
 }
 

@@ -50,7 +50,7 @@ impl Code {
         let component = instance.component();
         let gave_way = instance.gave_way();
         let called = {
-            let (_, store) = instance.parts();
+            let store = instance.store_mut();
             // The code objects of a large app come back in one piece.
             store.set_hostcall_fuel(2 * limits::MAX_DEPLOY_BYTES);
             let python = indices

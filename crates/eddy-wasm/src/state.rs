@@ -2,6 +2,7 @@
 //! limit, and WASI, which is made only when a guest first uses it.
 
 use crate::cancel::CancelToken;
+use crate::exchange::Http;
 use crate::host::TurnHost;
 use crate::instance::InstanceLimits;
 use crate::limiter::Limiter;
@@ -16,6 +17,8 @@ pub(crate) struct State {
     pub(crate) limiter: Limiter,
     pub(crate) pendings: Pendings,
     pub(crate) wasi: Wasi,
+    /// Only of guests that answer HTTP.
+    pub(crate) http: Option<Box<Http>>,
     /// Set when the guest gave way at a tick, so that the outside can tell computing from waiting.
     pub(crate) gave_way: Arc<AtomicBool>,
     /// What stops the code that runs now, be it a turn or the start of the instance.
@@ -36,6 +39,7 @@ impl State {
             limiter: Limiter::new(limits.memory, limits.account.clone(), shares),
             pendings: Pendings::default(),
             wasi: Wasi::new(limits.env.clone()),
+            http: None,
             gave_way: Arc::default(),
             cancel,
             turn: None,

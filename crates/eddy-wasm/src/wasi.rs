@@ -67,10 +67,39 @@ impl Wasi {
         }
     }
 
+    /// What is printed, for who takes it while the guest runs.
+    pub(crate) fn output(&mut self) -> Printing {
+        Printing(self.made().output.clone())
+    }
+
+    pub(crate) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.made().table
+    }
+
+    /// Drops everything that the guest has handles of: it will not run again.
+    pub(crate) fn end_resources(&mut self) {
+        if let Some(made) = &mut self.made {
+            made.table = ResourceTable::new();
+        }
+    }
+
     fn made(&mut self) -> &mut Made {
         let env = &self.env;
         self.made
             .get_or_insert_with(|| Box::new(Made::new(env.as_deref())))
+    }
+}
+
+/// What an instance prints.
+pub(crate) struct Printing(Arc<Mutex<Output>>);
+
+impl Printing {
+    /// Hands over the lines that are finished.
+    pub(crate) fn drain(&self, take: &mut dyn FnMut(LogLevel, &str)) {
+        let lines = std::mem::take(&mut self.0.lock().lines);
+        for (level, line) in lines {
+            take(level, &line);
+        }
     }
 }
 

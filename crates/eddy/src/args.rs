@@ -121,7 +121,7 @@ pub(crate) enum Command {
     Ls,
     /// List agents
     Agents(AgentsArgs),
-    /// Show or delete an agent
+    /// Show, export, import or delete an agent
     Agent {
         #[command(subcommand)]
         command: AgentCommand,
@@ -296,6 +296,29 @@ pub(crate) enum AgentCommand {
         /// The agent, as TYPE/KEY
         #[arg(value_name = "TYPE/KEY")]
         address: String,
+    },
+    /// Write an agent's durable state and timers as a JSON document
+    Export {
+        /// The agent, as TYPE/KEY
+        #[arg(value_name = "TYPE/KEY")]
+        address: String,
+        /// Where to; stdout for `-`
+        #[arg(default_value = "-", hide_default_value = true)]
+        file: PathBuf,
+    },
+    /// Give an agent the state and timers of an exported document
+    Import {
+        /// The agent, as TYPE/KEY; it may be another than the exported one
+        #[arg(value_name = "TYPE/KEY")]
+        address: String,
+        /// Where from; stdin for `-`
+        #[arg(default_value = "-", hide_default_value = true)]
+        file: PathBuf,
+        /// Replace an agent that exists
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        keyed: Keyed,
     },
     /// Delete an agent with all its state and timers
     Delete {

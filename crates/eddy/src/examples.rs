@@ -16,10 +16,15 @@ pub(crate) fn lines(url: &str, app: &App, examples: &[Example]) -> Vec<String> {
             .map(|example| line(url, example))
             .collect();
     }
-    let functions = app
-        .functions
-        .iter()
-        .map(|function| format!("/v1/functions/{}", function.name));
+    let called = app.functions.iter().filter(|one| one.routes.is_empty());
+    let called = called.map(|function| format!("/v1/functions/{}", function.name));
+    let routes = app.functions.iter().flat_map(|function| &function.routes);
+    let asked = routes.map(|route| {
+        format!(
+            "curl -s {}",
+            quoted(&format!("{url}/apps/{}{route}", app.name))
+        )
+    });
     // A change first, then a look at it.
     let agents = app.agents.iter().flat_map(|agent| {
         let first = |read_only| {
@@ -32,9 +37,10 @@ pub(crate) fn lines(url: &str, app: &App, examples: &[Example]) -> Vec<String> {
         methods.map(|method| format!("/v1/agents/{}/demo/{}", agent.name, method.name))
     });
     agents
-        .chain(functions)
-        .take(LINES)
+        .chain(called)
         .map(|path| curl(url, &path, Some("{}")))
+        .chain(asked)
+        .take(LINES)
         .collect()
 }
 

@@ -1,7 +1,7 @@
 //! What people type: arguments and addresses.
 
 use bytes::Bytes;
-use eddy_types::limits::MAX_PAYLOAD_BYTES;
+use eddy_types::limits::{MAX_AGENT_DOCUMENT_BYTES, MAX_PAYLOAD_BYTES};
 use eddy_types::{EddyError, ErrorCode};
 use serde::de::IgnoredAny;
 use std::ffi::OsStr;
@@ -13,11 +13,14 @@ use std::path::Path;
 pub(crate) fn argument(text: Option<&str>) -> Result<Bytes, EddyError> {
     let (bytes, from) = match text {
         None => return Ok(Bytes::new()),
-        Some("-") => (read(io::stdin().lock(), "stdin")?, "stdin".to_owned()),
+        Some("-") => (
+            argument_from(io::stdin().lock(), "stdin")?,
+            "stdin".to_owned(),
+        ),
         Some(text) => match text.strip_prefix('@') {
             Some(path) => {
                 let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-                (read(file, path)?, path.to_owned())
+                (argument_from(file, path)?, path.to_owned())
             }
             None => (text.as_bytes().to_vec(), "the argument".to_owned()),
         },
@@ -32,20 +35,42 @@ pub(crate) fn argument(text: Option<&str>) -> Result<Bytes, EddyError> {
     Ok(bytes.into())
 }
 
-fn read(from: impl Read, name: &str) -> Result<Vec<u8>, EddyError> {
-    let mut bytes = Vec::new();
-    let limit = MAX_PAYLOAD_BYTES as u64;
-    from.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(name, &error))?;
-    if bytes.len() > MAX_PAYLOAD_BYTES {
-        return Err(EddyError::new(
-            ErrorCode::PayloadTooLarge,
-            format!("{name} is larger than {MAX_PAYLOAD_BYTES} bytes"),
-        )
-        .hint("Send less, or keep large data outside and send a reference to it."));
+/// The text of an exported agent; stdin for `-`.
+pub(crate) fn document(path: &Path) -> Result<Vec<u8>, EddyError> {
+    let shown = path.display().to_string();
+    let unreadable = |error: io::Error| {
+        let detail = format!("{shown} cannot be read: {error}");
+        EddyError::new(ErrorCode::InvalidArgument, detail)
+            .hint("Give the path of a file that `eddy agent export` wrote, or `-` for stdin.")
+    };
+    let read = match path == Path::new("-") {
+        true => read(io::stdin().lock(), MAX_AGENT_DOCUMENT_BYTES),
+        false => File::open(path).and_then(|file| read(file, MAX_AGENT_DOCUMENT_BYTES)),
+    };
+    match read.map_err(unreadable)? {
+        Some(bytes) => Ok(bytes),
+        None => Err(too_large(&shown, MAX_AGENT_DOCUMENT_BYTES)),
     }
-    Ok(bytes)
+}
+
+fn argument_from(from: impl Read, name: &str) -> Result<Vec<u8>, EddyError> {
+    let read = read(from, MAX_PAYLOAD_BYTES).map_err(|error| unreadable(name, &error))?;
+    read.ok_or_else(|| {
+        too_large(name, MAX_PAYLOAD_BYTES)
+            .hint("Send less, or keep large data outside and send a reference to it.")
+    })
+}
+
+/// All of it; none when there are more than `limit` bytes.
+fn read(from: impl Read, limit: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    from.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() <= limit).then_some(bytes))
+}
+
+fn too_large(name: &str, limit: usize) -> EddyError {
+    let detail = format!("{name} is larger than {limit} bytes");
+    EddyError::new(ErrorCode::PayloadTooLarge, detail)
 }
 
 fn unreadable(name: &str, error: &io::Error) -> EddyError {

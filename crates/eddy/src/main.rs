@@ -10,6 +10,7 @@ mod dev;
 mod doctor;
 mod examples;
 mod exit;
+mod indent;
 mod input;
 mod local;
 mod memory;
@@ -21,7 +22,8 @@ mod signals;
 
 use args::{AgentCommand, Cli, Command};
 use commands::{
-    agents, apps, calls, dead_letters, deploy, invocations, logs, shell, tenants, test, tokens, up,
+    agents, apps, calls, dead_letters, deploy, invocations, logs, portable, shell, tenants, test,
+    tokens, up,
 };
 use exit::Failed;
 use output::Output;
@@ -83,12 +85,7 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failed> {
         Command::Delete { app } => apps::delete(&remote()?, &app, output).await,
         Command::Ls => apps::list(&remote()?, output).await,
         Command::Agents(args) => agents::list(&remote()?, &args, output).await,
-        Command::Agent {
-            command: AgentCommand::Show { address },
-        } => agents::show(&remote()?, &address, output).await,
-        Command::Agent {
-            command: AgentCommand::Delete { address, keyed },
-        } => agents::delete(&remote()?, &address, keyed, output).await,
+        Command::Agent { command } => agent(&remote()?, command, output).await,
         Command::Invocations(args) => invocations::run(&remote()?, &args, output).await,
         Command::Token { command } => tokens::run(&remote()?, command, output).await,
         Command::Tenant { command } => tenants::run(&remote()?, command, output).await,
@@ -97,5 +94,23 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failed> {
         Command::Man { out } => shell::man(out.as_deref(), output),
         Command::Logs(args) => logs::run(&remote()?, &args, output).await,
         Command::DeadLetters { command } => dead_letters::run(&remote()?, command, output).await,
+    }
+}
+
+async fn agent(remote: &Remote, command: AgentCommand, output: &Output) -> Result<(), Failed> {
+    match command {
+        AgentCommand::Show { address } => agents::show(remote, &address, output).await,
+        AgentCommand::Export { address, file } => {
+            portable::export(remote, &address, &file, output).await
+        }
+        AgentCommand::Import {
+            address,
+            file,
+            replace,
+            keyed,
+        } => portable::import(remote, &address, &file, replace, keyed, output).await,
+        AgentCommand::Delete { address, keyed } => {
+            agents::delete(remote, &address, keyed, output).await
+        }
     }
 }

@@ -8,8 +8,8 @@ mod transport;
 pub use logs::{LogEvent, LogQuery, LogStream};
 
 use crate::{
-    Agent, AgentPage, App, AppList, CreatedToken, DeadLetterPage, DeployRequest, Invocation,
-    InvocationPage, NewToken, SetTenant, Tenant, TenantList, TokenList, headers,
+    Agent, AgentPage, App, AppList, CreatedToken, DeadLetterPage, DeployRequest, ImportedAgent,
+    Invocation, InvocationPage, NewToken, SetTenant, Tenant, TenantList, TokenList, headers,
 };
 use bytes::Bytes;
 use eddy_types::EddyError;
@@ -176,6 +176,31 @@ impl Client {
     ) -> Result<(), EddyError> {
         let request = self.request(Method::DELETE, &["agents", agent_type, key])?;
         self.done(with_options(request, options)).await
+    }
+
+    /// An agent's durable state: the text of an [`crate::AgentDocument`].
+    pub async fn export_agent(&self, agent_type: &str, key: &str) -> Result<Bytes, EddyError> {
+        let request = self.request(Method::GET, &["state", agent_type, key])?;
+        Ok(self.answer(request).await?.result)
+    }
+
+    /// Gives an agent the state of an [`crate::AgentDocument`].
+    pub async fn import_agent(
+        &self,
+        agent_type: &str,
+        key: &str,
+        document: Bytes,
+        replace: bool,
+        options: &CallOptions,
+    ) -> Result<ImportedAgent, EddyError> {
+        let mut request = self.request(Method::PUT, &["state", agent_type, key])?;
+        if replace {
+            request = request.query(&[("replace", "true")]);
+        }
+        let request = request
+            .header("content-type", "application/json")
+            .body(document);
+        self.document(with_options(request, options)).await
     }
 
     /// Deploys an app; compiling may take seconds.

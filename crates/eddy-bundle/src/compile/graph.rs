@@ -5,15 +5,16 @@ use super::common_js::{self, Default, Required};
 use super::imports::{self, BadImport, Target};
 use super::packages::{How, Packages};
 use super::problem::{BundleError, MAX_PROBLEMS, Problem};
-use super::project::{Budget, Project, SourceFile};
+use super::project::{Budget, Project, SourceFile, is_of_package};
 use super::source::{Kind, kind};
 use super::transform::{self, Compiled, Exports, Meant};
 use eddy_types::ErrorCode;
 use eddy_types::limits::MAX_MODULES;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
+use std::path::Path;
 
-/// The modules that `entry` reaches, the entry first, then in the order they are met.
+/// The modules that `entry` reaches: the entry first, then in the order they are met, those of packages last.
 pub(crate) fn modules(
     project: &Project,
     entry: SourceFile,
@@ -37,6 +38,8 @@ pub(crate) fn modules(
             break;
         }
     }
+    // The user's own first: their source maps come before those of packages, should there be too many.
+    modules.sort_by_key(|module| is_of_package(Path::new(&module.name)));
     modules.extend(graph.in_between());
     BundleError::unless_sound(modules, problems)
 }

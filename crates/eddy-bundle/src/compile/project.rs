@@ -197,7 +197,8 @@ impl SourceFile {
     }
 }
 
-fn is_of_package(path: &Path) -> bool {
+/// Whether a path relative to the project is in a folder of packages.
+pub(crate) fn is_of_package(path: &Path) -> bool {
     path.iter().any(|part| part == "node_modules")
 }
 

@@ -32,17 +32,18 @@ impl<R> ShardCore<R> {
         if volatile {
             return;
         }
-        changes.extend(effects.writes.iter().map(|(key, value)| match value {
-            Some(value) => Change::StatePut {
-                agent: agent.clone(),
-                key: key.clone(),
-                value: value.clone(),
-            },
-            None => Change::StateDelete {
-                agent: agent.clone(),
-                key: key.clone(),
-            },
-        }));
+        write_changes(agent, effects, changes);
+    }
+
+    /// The state and the timers of an import.
+    pub(super) fn content_changes(
+        &self,
+        agent: &AgentId,
+        content: &Effects,
+        changes: &mut Vec<Change>,
+    ) {
+        write_changes(agent, content, changes);
+        self.timer_requests(agent, &content.timers, changes);
     }
 
     pub(super) fn answered_key(
@@ -107,6 +108,15 @@ impl<R> ShardCore<R> {
                 name: name.clone(),
             });
         }
+        self.timer_requests(agent, timers, changes);
+    }
+
+    fn timer_requests(
+        &self,
+        agent: &AgentId,
+        timers: &BTreeMap<String, Option<TimerRequest>>,
+        changes: &mut Vec<Change>,
+    ) {
         changes.extend(timers.iter().map(|(name, request)| match request {
             Some(TimerRequest {
                 at,
@@ -218,4 +228,18 @@ impl<R> ShardCore<R> {
         }
         Ok(())
     }
+}
+
+fn write_changes(agent: &AgentId, effects: &Effects, changes: &mut Vec<Change>) {
+    changes.extend(effects.writes.iter().map(|(key, value)| match value {
+        Some(value) => Change::StatePut {
+            agent: agent.clone(),
+            key: key.clone(),
+            value: value.clone(),
+        },
+        None => Change::StateDelete {
+            agent: agent.clone(),
+            key: key.clone(),
+        },
+    }));
 }

@@ -115,9 +115,36 @@ impl<R> ShardCore<R> {
             let passed = deadline_passed(&message.to);
             return self.answer(message, passed, out);
         }
-        // Deleting runs no guest: it ends at once.
+        // Deleting and importing run no guest: they end at once.
         if let Some(turn) = self.begin(message, out) {
-            self.end_delete(turn, now, view, out);
+            self.end_without_guest(turn, now, view, out);
+        }
+    }
+
+    fn end_without_guest<V: StoreView + ?Sized>(
+        &mut self,
+        turn: TurnId,
+        now: Timestamp,
+        view: &V,
+        out: &mut Vec<Action<R>>,
+    ) {
+        let Some(agent) = self.turns.remove(&turn.number) else {
+            return;
+        };
+        let running = self.cells.get_mut(&agent);
+        let Some(running) = running.and_then(|cell| cell.running.take()) else {
+            return;
+        };
+        let committed = match &running.message.operation {
+            Operation::Import(import) => self.commit_import(&running, import, now, view, out),
+            _ => self.commit_delete(&running, now, view, out),
+        };
+        match committed {
+            Ok((until, outcome)) => {
+                out.push(Action::DropInstance(agent));
+                self.reply_to(running.message, until, outcome, out);
+            }
+            Err(error) => self.reply_to(running.message, running.gate, Err(error), out),
         }
     }
 
@@ -140,7 +167,7 @@ impl<R> ShardCore<R> {
         // What has a key, or may be tried again, is needed whole when it ends.
         let once = matches!(message.origin, Origin::Request { key: None, .. });
         let start = match &mut message.operation {
-            Operation::Delete => None,
+            Operation::Delete | Operation::Import(_) => None,
             Operation::Method {
                 method,
                 argument,

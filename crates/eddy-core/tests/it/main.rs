@@ -4,6 +4,7 @@
 
 mod calls;
 mod functions;
+mod imports;
 mod keys;
 mod reads;
 mod sends;

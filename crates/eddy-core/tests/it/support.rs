@@ -277,6 +277,12 @@ impl World {
         self.ask(to, "", key, |message| message.operation = Operation::Delete)
     }
 
+    pub fn import(&mut self, to: &AgentId, import: Import, key: Option<&str>) -> u32 {
+        self.ask(to, "", key, |message| {
+            message.operation = Operation::Import(Box::new(import));
+        })
+    }
+
     pub fn next_run(&mut self) -> TurnStart {
         self.runs.pop_front().expect("a turn was to run")
     }

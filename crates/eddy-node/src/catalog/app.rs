@@ -1,7 +1,7 @@
 //! One version of an app as the node holds it: with its code, or with the reason why there is none.
 
 use crate::access::Account;
-use crate::fetch::Reach;
+use crate::fetch::{Reach, Redirects};
 use crate::functions::Admission;
 use crate::load::Load;
 use crate::spares::Spares;
@@ -41,6 +41,9 @@ impl Loaded {
     }
 }
 
+/// A client, and the grant that it was made with.
+type Granted = (Arc<TenantSpec>, reqwest::Client);
+
 /// One version of an app.
 pub(crate) struct App {
     pub(crate) spec: Arc<AppSpec>,
@@ -56,7 +59,9 @@ pub(crate) struct App {
     pub(crate) account: Arc<Account>,
     /// Where its `fetch` may go.
     pub(crate) reach: Reach,
-    client: Mutex<Option<(Arc<TenantSpec>, reqwest::Client)>>,
+    clients: [Mutex<Option<Granted>>; 2],
+    /// The functions that answer HTTP, by where their paths begin; the longest first.
+    routes: Vec<(String, Name)>,
     /// Raised when another version has taken its place, or none.
     pub(crate) replaced: CancellationToken,
     /// Its instances made ahead.
@@ -77,6 +82,7 @@ impl App {
         let admissions = spec.functions.iter().map(admission).collect();
         let idle = |name: &Name| (name.clone(), Arc::default());
         let loads = spec.agents.keys().map(idle).collect();
+        let routes = routes_of(&spec);
         let reach = Reach::new(spec.capabilities.clone(), account.clone());
         Self {
             spec,
@@ -88,7 +94,8 @@ impl App {
             loads,
             account,
             reach,
-            client: Mutex::new(None),
+            clients: Default::default(),
+            routes,
             replaced: CancellationToken::new(),
             spares: Spares::default(),
         }
@@ -133,17 +140,17 @@ impl App {
         found.ok_or_else(|| EddyError::internal("a function lost its admission"))
     }
 
-    /// The app's own client for outbound requests, made at first use, and again when the tenant grants
+    /// The app's own clients for outbound requests, made at first use, and again when the tenant grants
     /// something else: open connections go where the one before could go.
-    pub(crate) fn client(&self) -> Result<reqwest::Client, EddyError> {
+    pub(crate) fn client(&self, redirects: Redirects) -> Result<reqwest::Client, EddyError> {
         let spec = self.account.spec();
-        let mut kept = self.client.lock();
+        let mut kept = self.clients[redirects as usize].lock();
         if let Some((of, client)) = &*kept
             && Arc::ptr_eq(of, &spec)
         {
             return Ok(client.clone());
         }
-        let client = crate::fetch::client(&self.reach)?;
+        let client = crate::fetch::client(&self.reach, redirects)?;
         *kept = Some((spec, client.clone()));
         Ok(client)
     }
@@ -164,6 +171,29 @@ impl App {
     pub(crate) fn function(&self, name: &Name) -> Option<(&FunctionSpec, &Arc<Loaded>)> {
         let spec = self.spec.functions.get(name)?;
         Some((spec, self.components.get(spec.component)?))
+    }
+
+    /// The function that answers requests for `path`, which begins with `/`.
+    pub(crate) fn route(&self, path: &str) -> Result<&Name, EddyError> {
+        let serves = |prefix: &str| {
+            let rest = path.strip_prefix(prefix.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let found = self.routes.iter().find(|(prefix, _)| serves(prefix));
+        found.map(|(_, name)| name).ok_or_else(|| {
+            let app = &self.spec.name;
+            let (why, hint) = match self.routes.is_empty() {
+                true => (
+                    format!("the app {app:?} answers no HTTP requests"),
+                    "Its functions and agents are under /v1/functions and /v1/agents; `eddy ls` shows them.",
+                ),
+                false => (
+                    format!("no route of the app {app:?} has the path {path}"),
+                    "`eddy ls` shows its routes; [routes] in eddy.toml has them.",
+                ),
+            };
+            EddyError::new(ErrorCode::UnknownRoute, why).hint(hint)
+        })
     }
 
     /// The address of an agent whose type is given as text: names of this app are not made anew.
@@ -193,4 +223,14 @@ impl App {
         let spec = self.spec.agents.get(name)?;
         Some((spec, self.components.get(spec.component)?))
     }
+}
+
+fn routes_of(spec: &AppSpec) -> Vec<(String, Name)> {
+    let all = spec.functions.iter().flat_map(|(name, function)| {
+        let routes = function.routes.iter();
+        routes.map(move |prefix| (prefix.clone(), name.clone()))
+    });
+    let mut routes: Vec<_> = all.collect();
+    routes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+    routes
 }

@@ -300,5 +300,6 @@ fn plain_definition(definition: eddy_wasm::Definition) -> eddy_types::Definition
     eddy_types::Definition {
         functions: definition.functions,
         agents: agents.collect(),
+        http: definition.http,
     }
 }

@@ -17,8 +17,8 @@ use crate::access::{Access, Account};
 use crate::data_dir::DataDir;
 use crate::load::Load;
 use eddy_types::{
-    AgentId, Digest, EddyError, ErrorCode, FunctionId, HashMap, Key, MethodName, MethodSpec, Name,
-    TenantId, TimeoutSpec,
+    AgentId, Digest, Durability, EddyError, ErrorCode, FunctionId, FunctionSpec, HashMap, Key,
+    MethodName, MethodSpec, Name, TenantId, TimeoutSpec,
 };
 use eddy_wasm::Engine;
 use files::Files;
@@ -152,7 +152,7 @@ impl Catalog {
         self.tenants.read().get(tenant)?.apps.get(name).cloned()
     }
 
-    /// The app of a function, ready to run.
+    /// The app of a function that takes an argument, ready to run.
     pub(crate) fn function(&self, function: &FunctionId) -> Result<Arc<App>, EddyError> {
         let tenants = self.tenants.read();
         let found = tenants
@@ -165,8 +165,19 @@ impl Catalog {
             )
             .hint("`eddy ls` shows what is deployed.")
         })?;
+        let spec = app.spec.functions.get(&function.name);
+        if spec.is_some_and(FunctionSpec::serves_http) {
+            return Err(not_invocable(&app.spec.name, &function.name));
+        }
         app.available()?;
         Ok(app.clone())
+    }
+
+    /// An app that is to answer a request, ready to run.
+    pub(crate) fn answering(&self, tenant: &TenantId, name: &Name) -> Result<Arc<App>, EddyError> {
+        let app = self.app(tenant, name).ok_or_else(|| unknown_app(name))?;
+        app.available()?;
+        Ok(app)
     }
 
     /// The app of an agent type, ready to run.
@@ -214,6 +225,25 @@ impl Catalog {
         self.route(agent, method).map(|route| route.method)
     }
 
+    /// How long the agent's type lets a message take; no limit when no app has the type.
+    pub(crate) fn timeout_of(&self, agent: &AgentId) -> TimeoutSpec {
+        let tenants = self.tenants.read();
+        let app = tenants.get(agent.tenant());
+        let app = app.and_then(|tenant| tenant.agents.get(agent.agent_type()));
+        let spec = app.and_then(|app| app.spec.agents.get(agent.agent_type()));
+        spec.map_or(TimeoutSpec::None, |spec| spec.timeout)
+    }
+
+    /// When the turns of the agent's type count as committed; none when no app has the type.
+    pub(crate) fn durability_of(&self, agent: &AgentId) -> Option<Durability> {
+        let tenants = self.tenants.read();
+        let app = tenants
+            .get(agent.tenant())?
+            .agents
+            .get(agent.agent_type())?;
+        Some(app.spec.agents.get(agent.agent_type())?.durability)
+    }
+
     /// Where a message to an agent goes.
     pub(crate) fn route(&self, agent: &AgentId, method: &MethodName) -> Result<Route, EddyError> {
         let (tenant, name) = (agent.tenant(), agent.agent_type());
@@ -238,6 +268,16 @@ pub(crate) struct Route {
     /// How long the type lets a message take.
     pub(crate) limit: TimeoutSpec,
     pub(crate) load: Arc<Load>,
+}
+
+fn not_invocable(app: &Name, function: &Name) -> EddyError {
+    EddyError::new(
+        ErrorCode::NotInvocable,
+        format!("the function {function:?} answers HTTP requests, and takes no argument"),
+    )
+    .hint(format!(
+        "Send it a request: /apps/{app}/ on this node; `eddy ls` shows its routes."
+    ))
 }
 
 fn unknown_agent_type(name: &Name) -> EddyError {

@@ -80,7 +80,12 @@ async fn get(client: &Client, url: &str) -> Result<HttpResponse, EddyError> {
 async fn a_listed_address_is_reached_and_a_name_that_points_to_it_is_not() {
     let port = serve(OK.to_owned()).await;
     let listed = reach(&[&format!("127.0.0.1:{port}"), &format!("api.example:{port}")]);
-    let client = client_with(&listed, resolve::rebound(listed.account.clone())).expect("a client");
+    let client = client_with(
+        &listed,
+        Redirects::Follow,
+        resolve::rebound(listed.account.clone()),
+    )
+    .expect("a client");
     let refused = get(&client, &format!("http://api.example:{port}/")).await;
     let refused = refused.expect_err("the name was pointed at this machine");
     assert_eq!(refused.code, ErrorCode::CapabilityDenied, "{refused:?}");
@@ -92,7 +97,8 @@ async fn a_listed_address_is_reached_and_a_name_that_points_to_it_is_not() {
 #[tokio::test]
 async fn a_listed_localhost_is_reached() {
     let port = serve(OK.to_owned()).await;
-    let client = client(&reach(&[&format!("localhost:{port}")])).expect("a client");
+    let client =
+        client(&reach(&[&format!("localhost:{port}")]), Redirects::Follow).expect("a client");
     let reached = get(&client, &format!("http://localhost:{port}/")).await;
     assert_eq!(reached.expect("it is listed").status, 200);
 }
@@ -119,8 +125,12 @@ async fn redirects_are_checked_by_host_and_by_address() {
         let port = serve(moved(to.clone())).await;
         let (own, name) = (format!("127.0.0.1:{port}"), format!("api.example:{inside}"));
         let listed = reach(&[&own, &name]);
-        let client =
-            client_with(&listed, resolve::rebound(listed.account.clone())).expect("a client");
+        let client = client_with(
+            &listed,
+            Redirects::Follow,
+            resolve::rebound(listed.account.clone()),
+        )
+        .expect("a client");
         let refused = get(&client, &format!("http://{own}/"))
             .await
             .expect_err(&to);
@@ -133,7 +143,8 @@ async fn errors_name_the_host_and_nothing_secret() {
     let length = MAX_FETCH_BODY_BYTES + 1;
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
     let port = serve(head + &" ".repeat(length)).await;
-    let client = client(&reach(&[&format!("127.0.0.1:{port}")])).expect("a client");
+    let client =
+        client(&reach(&[&format!("127.0.0.1:{port}")]), Redirects::Follow).expect("a client");
     let url = format!("http://user:pass@127.0.0.1:{port}/x?token=hidden");
     let error = get(&client, &url).await.expect_err("it is too large");
     assert!(error.detail.contains("127.0.0.1"), "{}", error.detail);
@@ -192,7 +203,12 @@ async fn a_tenant_lets_its_apps_reach_what_it_grants_and_no_more() {
     let refused = check_for(&reach, plain_request(&url, &[])).expect_err("it is this machine");
     assert_eq!(refused.code, ErrorCode::CapabilityDenied);
     assert!(refused.detail.contains("tenant"), "{}", refused.detail);
-    let client = client_with(&reach, resolve::rebound(reach.account.clone())).expect("a client");
+    let client = client_with(
+        &reach,
+        Redirects::Follow,
+        resolve::rebound(reach.account.clone()),
+    )
+    .expect("a client");
     let named = get(&client, &format!("http://api.example:{port}/")).await;
     let named = named.expect_err("the name was pointed at this machine");
     assert_eq!(named.code, ErrorCode::CapabilityDenied, "{named:?}");

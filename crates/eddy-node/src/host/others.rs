@@ -35,7 +35,7 @@ pub(crate) fn who_invokes(
 
 impl FunctionHost {
     pub(crate) fn new(
-        caller: Caller,
+        caller: Arc<Caller>,
         function: FunctionId,
         began: Timestamp,
         shared: Arc<TurnShared>,
@@ -46,7 +46,7 @@ impl FunctionHost {
             common: Common {
                 app,
                 shared,
-                caller: Arc::new(caller),
+                caller,
                 began,
             },
         }

@@ -11,7 +11,11 @@ use axum::response::Response;
 use eddy_api::{Agent, AgentPage, Problem};
 use eddy_types::{AgentId, EddyError, Key, Name, TenantId};
 
-fn address(tenant: &TenantId, agent_type: &str, key: &str) -> Result<AgentId, EddyError> {
+pub(super) fn address(
+    tenant: &TenantId,
+    agent_type: &str,
+    key: &str,
+) -> Result<AgentId, EddyError> {
     Ok(AgentId::new(
         tenant.clone(),
         Name::new(agent_type)?,

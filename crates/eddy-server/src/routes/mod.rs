@@ -8,6 +8,8 @@ mod functions;
 mod invocations;
 mod logs;
 mod operations;
+mod portable;
+pub(crate) mod serve;
 mod tenants;
 mod tokens;
 
@@ -27,7 +29,7 @@ use utoipa_axum::routes;
 #[openapi(
     info(
         title = "Eddy",
-        description = "Functions and durable agents. Errors are problem documents (RFC 9457); docs/http.md explains headers, limits and errors.",
+        description = "Functions and durable agents. Errors are problem documents (RFC 9457); docs/http.md explains headers, limits and errors. What is below /apps/{app} is answered by the apps themselves, whatever the method.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     components(schemas(eddy_api::Problem)),
@@ -64,6 +66,7 @@ fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(agents::call))
         .routes(routes!(agents::list))
         .routes(routes!(agents::show, agents::delete))
+        .routes(routes!(portable::export, portable::import))
         .routes(routes!(invocations::list))
         .routes(routes!(invocations::show))
         .routes(routes!(logs::read))
@@ -87,6 +90,7 @@ pub(crate) fn router(state: AppState, metrics: Registry) -> Router {
     router
         .merge(operations::metrics_route(metrics))
         .merge(operations::openapi_route(description))
+        .merge(serve::route())
         .fallback(unknown_route)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(state)

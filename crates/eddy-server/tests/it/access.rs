@@ -63,7 +63,10 @@ fn operations() -> Vec<(String, String)> {
         let methods = item.as_object().expect("an item").keys();
         methods.map(move |method| (method.to_uppercase(), path.clone()))
     });
-    operations.collect()
+    // What apps answer is described by nobody.
+    let apps = ["GET", "POST", "DELETE"]
+        .map(|method| (method.to_owned(), "/apps/{app}/{path}".to_owned()));
+    operations.chain(apps).collect()
 }
 
 fn filled(path: &str) -> String {

@@ -2,6 +2,7 @@
 //! binary (crates/eddy/tests) and with the node.
 
 mod access;
+mod apps;
 mod greeting;
 mod metrics;
 mod openapi;

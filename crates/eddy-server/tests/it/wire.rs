@@ -16,7 +16,7 @@ pub(crate) struct Running {
     pub(crate) node: Arc<Node>,
     pub(crate) stop: Option<oneshot::Sender<()>>,
     pub(crate) task: JoinHandle<()>,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Running {
@@ -27,8 +27,29 @@ impl Running {
     pub(crate) async fn start_with(tls: Option<TlsServer>) -> Self {
         let data = tempfile::tempdir().expect("a temporary folder");
         // Each instance reserves address space, and tests run side by side.
+        Self::start_over(data, 4, tls).await
+    }
+
+    /// Ends the node, and starts another one over its folder.
+    pub(crate) async fn restart(mut self) -> Self {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        let stopped = self.node.shutdown(std::time::Duration::ZERO).await;
+        stopped.expect("the node stops");
+        self.task.await.expect("the server ends");
+        drop(self.node);
+        let max_instances = 64;
+        Self::start_over(self.data, max_instances, None).await
+    }
+
+    pub(crate) async fn start_over(
+        data: TempDir,
+        max_instances: u32,
+        tls: Option<TlsServer>,
+    ) -> Self {
         let config = NodeConfig {
-            max_instances: 4,
+            max_instances,
             ..NodeConfig::new(data.path())
         };
         let node = Node::start(config).await.expect("the node starts");
@@ -51,7 +72,7 @@ impl Running {
             node,
             stop: Some(stop),
             task,
-            _data: data,
+            data,
         }
     }
 
@@ -102,10 +123,15 @@ impl Answer {
             .split(' ')
             .nth(1)
             .and_then(|status| status.parse().ok());
+        let head = head.to_ascii_lowercase();
+        let body = match head.contains("transfer-encoding: chunked") {
+            true => joined(body),
+            false => body.to_owned(),
+        };
         Self {
             status: status.expect("a status"),
-            head: head.to_ascii_lowercase(),
-            body: body.to_owned(),
+            head,
+            body,
         }
     }
 
@@ -123,4 +149,15 @@ impl Answer {
         assert_eq!(problem["status"], self.status, "{self:?}");
         problem["code"].as_str().expect("a code").to_owned()
     }
+}
+
+/// A body that came in chunks.
+fn joined(mut chunks: &str) -> String {
+    let mut body = String::new();
+    while let Some((length, rest)) = chunks.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).expect("the length of a chunk");
+        body += &rest[..length];
+        chunks = rest[length..].trim_start_matches("\r\n");
+    }
+    body
 }

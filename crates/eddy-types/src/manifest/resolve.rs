@@ -17,6 +17,8 @@ pub struct Definition {
     pub functions: Vec<Name>,
     /// Its agent types with their methods.
     pub agents: Vec<(Name, Vec<(MethodName, MethodSpec)>)>,
+    /// It answers HTTP requests, as a function of its own.
+    pub http: bool,
 }
 
 impl Manifest {
@@ -33,7 +35,17 @@ impl Manifest {
         version: u64,
     ) -> Result<AppSpec, EddyError> {
         self.check_components(&components)?;
-        let functions = self.resolve_functions(definitions)?;
+        let mut functions = self.resolve_functions(definitions)?;
+        for (component, routes) in self.resolve_routes(&components, definitions)? {
+            let name = self.http_function(&components[component].name);
+            let spec = FunctionSpec {
+                routes,
+                ..self.function(name, component)?
+            };
+            if functions.insert(name.clone(), spec).is_some() {
+                return Err(defined_twice("function", name));
+            }
+        }
         let agents = self.resolve_agents(definitions)?;
         check_known("function", self.functions.keys(), &functions)?;
         check_known("agent type", self.agents.keys(), &agents)?;
@@ -124,6 +136,7 @@ impl Manifest {
                 .or(base.concurrency)
                 .map_or(limits::DEFAULT_FUNCTION_CONCURRENCY, |c| c.0),
             retries: retries(&format!("functions.{name}"), own.retries, base.retries)?,
+            routes: Vec::new(),
         })
     }
 
@@ -260,12 +273,12 @@ fn defined_twice(what: &str, name: &Name) -> EddyError {
         .hint("Rename one of them: names are unique in an app.")
 }
 
-fn list<T: Display>(names: impl IntoIterator<Item = T>) -> String {
+pub(super) fn list<T: Display>(names: impl IntoIterator<Item = T>) -> String {
     let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
     names.join(", ")
 }
 
-fn wrong(detail: String) -> EddyError {
+pub(super) fn wrong(detail: String) -> EddyError {
     EddyError::new(ErrorCode::InvalidManifest, detail)
 }
 
@@ -297,6 +310,7 @@ mod tests {
                 .iter()
                 .map(|text| (name(text), methods.clone()))
                 .collect(),
+            http: false,
         }
     }
 

@@ -89,7 +89,7 @@ fn the_javascript_runtime_is_built_from_its_sources() {
 
 #[test]
 fn assets_are_built_from_the_sources_beside_them() {
-    for name in ["bench-guest", "files-guest", "hostile-guest"] {
+    for name in ["bench-guest", "files-guest", "hostile-guest", "http-guest"] {
         let recorded = format!("crates/eddy-wasm/assets/{name}.sources.sha256");
         let recorded = root().join(recorded);
         let sources = digest_of_sources(name).to_string();

@@ -3,7 +3,7 @@
 use crate::exit::Failed;
 use crate::output::{Output, table};
 use crate::remote::Remote;
-use eddy_api::{App, Method};
+use eddy_api::{App, Function, Method};
 
 pub(crate) async fn list(remote: &Remote, output: &Output) -> Result<(), Failed> {
     let apps = remote.http()?.apps().await?;
@@ -17,10 +17,7 @@ pub(crate) async fn list(remote: &Remote, output: &Output) -> Result<(), Failed>
     }
     output.data(&apps, || match &apps.items[..] {
         [] => String::new(),
-        items => table(
-            &["app", "version", "kind", "name", "methods"],
-            items.iter().flat_map(rows),
-        ),
+        items => listed(items),
     })
 }
 
@@ -33,8 +30,19 @@ pub(crate) async fn delete(remote: &Remote, name: &str, output: &Output) -> Resu
     Ok(())
 }
 
+/// Apps as a table. Only some have routes.
+pub(crate) fn listed(apps: &[App]) -> String {
+    let mut functions = apps.iter().flat_map(|app| &app.functions);
+    let last = match functions.any(|function| !function.routes.is_empty()) {
+        true => "methods, routes",
+        false => "methods",
+    };
+    let head = ["app", "version", "kind", "name", last];
+    table(&head, apps.iter().flat_map(rows))
+}
+
 /// A row per function and agent type; the app alone when it has neither.
-pub(crate) fn rows(app: &App) -> Vec<Vec<String>> {
+fn rows(app: &App) -> Vec<Vec<String>> {
     let row = |kind: &str, name: &str, methods: String| {
         let version = app.version.to_string();
         vec![
@@ -48,7 +56,7 @@ pub(crate) fn rows(app: &App) -> Vec<Vec<String>> {
     let functions = app
         .functions
         .iter()
-        .map(|function| row("function", &function.name, String::new()));
+        .map(|function| row("function", &function.name, routes(app, function)));
     let agents = app
         .agents
         .iter()
@@ -59,6 +67,15 @@ pub(crate) fn rows(app: &App) -> Vec<Vec<String>> {
     } else {
         rows
     }
+}
+
+/// Where a function answers HTTP requests; most do not.
+fn routes(app: &App, function: &Function) -> String {
+    let routes = function.routes.iter();
+    let paths: Vec<_> = routes
+        .map(|route| format!("/apps/{}{route}", app.name))
+        .collect();
+    paths.join(", ")
 }
 
 fn methods(methods: &[Method]) -> String {

@@ -1,9 +1,9 @@
 //! `eddy deploy`: bundle here, compile there.
 
 use crate::args::DeployArgs;
-use crate::commands::apps::rows;
+use crate::commands::apps::listed;
 use crate::exit::Failed;
-use crate::output::{Output, table};
+use crate::output::Output;
 use crate::progress;
 use crate::python::{self, Runtime};
 use crate::remote::Remote;
@@ -49,7 +49,7 @@ pub(crate) fn bundle(path: &Path, output: &Output) -> Result<Bundle, Failed> {
 
 /// What an app now offers.
 pub(crate) fn listing(app: &App) -> String {
-    table(&["app", "version", "kind", "name", "methods"], rows(app))
+    listed(std::slice::from_ref(app))
 }
 
 /// Sends a runtime along that the node does not have. It is large, so that is tried without first.

@@ -5,6 +5,7 @@
     reason = "tests use real time, tasks and threads, and may panic"
 )]
 
+mod answering;
 mod behaviour;
 mod binary;
 mod book;
@@ -21,6 +22,7 @@ mod logs;
 mod mistakes;
 mod node;
 mod packages;
+mod portable;
 mod printing;
 mod printing_access;
 mod python;

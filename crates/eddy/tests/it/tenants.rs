@@ -95,6 +95,25 @@ fn two_tenants_share_names_and_nothing_else() {
     let tenants = good(with(&node, &b, &["--json", "tenant", "list"]));
     assert!(!tenants.contains("\"a\""), "{tenants}");
 
+    // A document of an agent goes from one to the other by their own hands only.
+    let file = dir.path().join("x.json");
+    let file = file.to_str().expect("a UTF-8 path");
+    good(with(&node, &a, &["agent", "export", "counter/x", file]));
+    let import = ["agent", "import", "counter/from-a", file];
+    good(with(&node, &b, &import));
+    let exported = |token: &str, address: &str| {
+        let text = good(with(&node, token, &["--json", "agent", "export", address]));
+        let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        document["state"].clone()
+    };
+    assert_eq!(exported(&b, "counter/from-a"), exported(&a, "counter/x"));
+    let theirs = with(&node, &b, &["agent", "export", "counter/secret"]);
+    let nobodys = with(&node, &b, &["agent", "export", "counter/nobody"]);
+    assert_eq!((theirs.code, nobodys.code), (3, 3));
+    let same = theirs.stderr.replace("secret", "nobody");
+    assert_eq!(same, nobodys.stderr);
+    good(with(&node, &b, &["agent", "delete", "counter/from-a"]));
+
     // What `a` does to its app, `b` does not notice.
     good(with(&node, &a, &["agent", "delete", "counter/x"]));
     assert_eq!(good(with(&node, &b, &increment)), "{\"n\":2}");

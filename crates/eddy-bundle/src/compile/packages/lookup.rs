@@ -308,10 +308,7 @@ fn with_extension(path: &Path) -> Option<PathBuf> {
         name.push(extension);
         PathBuf::from(name)
     };
-    EXTENSIONS
-        .iter()
-        .map(with)
-        .find(|path| path.is_file())
+    EXTENSIONS.iter().map(with).find(|path| path.is_file())
 }
 
 /// The path without `.` and `..`. The folders in it are not links: importers have theirs resolved.
