@@ -6,6 +6,7 @@
 //! | `listen` | the address, connections and their limits, shutdown |
 //! | `tls` | TLS, and which protocol a connection speaks |
 //! | `link` | the native link: the same node behind another protocol |
+//! | `protection` | which addresses may be listened on |
 //! | `origin` | which pages and host names are let in |
 //! | `caller` | tokens, tenants and what a bearer may do |
 //! | `forwarded` | where a request came from, as apps are told |
@@ -23,6 +24,7 @@ mod listen;
 mod metrics;
 mod options;
 mod origin;
+mod protection;
 mod reply;
 mod request;
 mod routes;
@@ -31,5 +33,6 @@ mod tls;
 
 pub use convert::{log_entry, token};
 pub use eddy_link::tls::TlsServer;
-pub use listen::{Protection, Server, check_listen};
+pub use listen::Server;
+pub use protection::{Protection, check_listen};
 pub use routes::openapi_json;

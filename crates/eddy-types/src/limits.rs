@@ -93,7 +93,7 @@ pub const MAX_FETCH_BYTES_PER_TURN: usize = 64 << 20;
 /// Largest piece of a body that a guest which answers HTTP writes at once, in bytes. The node holds two for each body
 /// that such a guest writes, and one for each that it reads.
 pub const MAX_HTTP_CHUNK_BYTES: usize = 64 << 10;
-/// Headers or trailers that such a guest makes, one set of them, in bytes as they are held: 64 more for each.
+/// Headers or trailers that such a guest makes, one set of them, in bytes as they are held: some 70 more for each.
 pub const MAX_HTTP_FIELDS_BYTES: usize = 64 << 10;
 /// Handles of requests, answers, headers, bodies and streams that such a guest may hold.
 pub const MAX_HTTP_HANDLES: usize = 1024;

@@ -43,6 +43,8 @@ impl Guest for Web {
             "/leak" => leak(out),
             "/trap" => trap(out, query),
             "/grow" => grow(),
+            "/hoard" => hoard(),
+            "/fatten" => fatten(),
             "/fetch" => outgoing::fetch(out, query),
             "/forward" => outgoing::forward(&request, out, query),
             "/twice" => outgoing::both_at_once(out, query),
@@ -179,6 +181,22 @@ fn trap(out: ResponseOutparam, asked: &str) {
 fn spin() {
     loop {
         std::hint::black_box(0);
+    }
+}
+
+/// Handles without end.
+fn hoard() {
+    let mut all = Vec::new();
+    loop {
+        all.push(Fields::new());
+    }
+}
+
+/// Headers without end.
+fn fatten() {
+    let fields = Fields::new();
+    loop {
+        let _ = fields.append("x-more", &[b'x'; 1000]);
     }
 }
 

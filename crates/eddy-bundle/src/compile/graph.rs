@@ -11,7 +11,6 @@ use super::transform::{self, Compiled, Exports, Meant};
 use eddy_types::ErrorCode;
 use eddy_types::limits::MAX_MODULES;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fs;
 use std::path::Path;
 
 /// The modules that `entry` reaches: the entry first, then in the order they are met, those of packages last.
@@ -115,7 +114,7 @@ impl<'p> Graph<'p> {
         if let Some(known) = self.formats.get(&file.name) {
             return *known;
         }
-        let format = match fs::read_to_string(&file.path) {
+        let format = match file.read_text(&mut Budget::default()) {
             Ok(text) if transform::is_module(&file.name, &text) => Format::Module,
             Ok(_) if !self.packages.says_module(self.project, file) => Format::CommonJs,
             // What cannot be read is told when its turn comes.

@@ -3,7 +3,7 @@
 
 use eddy_types::Name;
 use eddy_types::manifest::{
-    Attempts, Concurrency, EnvName, EnvValue, Example, Host, Memory, Timeout, Wait,
+    Attempts, Concurrency, EnvName, EnvValue, Example, Host, Memory, RoutePrefix, Timeout, Wait,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -47,6 +47,10 @@ fn env_name(text: &str) -> Result<(), String> {
     EnvName::parse(text).map(drop)
 }
 
+fn route(text: &str) -> Result<(), String> {
+    RoutePrefix::parse(text).map(drop)
+}
+
 const RETRIES: Shape = Shape::Table(&[
     ("attempts", Shape::Value(value::<Attempts>)),
     ("backoff", Shape::Value(value::<Wait>)),
@@ -76,6 +80,7 @@ pub(crate) const FILE: Shape = Shape::Table(&[
     ("components", Shape::Map(name, &COMPONENT)),
     ("functions", Shape::Map(name, &FUNCTION)),
     ("agents", Shape::Map(name, &AGENT)),
+    ("routes", Shape::Map(route, &Shape::Value(name_value))),
     (
         "defaults",
         Shape::Table(&[("functions", FUNCTION), ("agents", AGENT)]),
@@ -88,5 +93,6 @@ pub(crate) const FILE: Shape = Shape::Table(&[
         "capabilities",
         Shape::Table(&[("hosts", Shape::Value(value::<Vec<Host>>))]),
     ),
+    ("routes", Shape::Map(route, &Shape::Value(name_value))),
     ("examples", Shape::Value(value::<Vec<Example>>)),
 ]);

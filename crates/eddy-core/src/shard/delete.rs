@@ -2,7 +2,7 @@
 
 use super::{Action, Running, ShardCore};
 use crate::import::Import;
-use crate::message::Origin;
+use crate::message::{Operation, Origin, TurnId};
 use crate::record::{Change, Outcome, Record};
 use crate::view::StoreView;
 use bytes::Bytes;
@@ -10,8 +10,36 @@ use eddy_types::limits::MAX_RECORD_BYTES;
 use eddy_types::{AgentId, EddyError, ErrorCode, Seq, Timestamp};
 
 impl<R> ShardCore<R> {
+    /// Ends a turn that runs no guest as soon as it has begun.
+    pub(super) fn end_without_guest<V: StoreView + ?Sized>(
+        &mut self,
+        turn: TurnId,
+        now: Timestamp,
+        view: &V,
+        out: &mut Vec<Action<R>>,
+    ) {
+        let Some(agent) = self.turns.remove(&turn.number) else {
+            return;
+        };
+        let running = self.cells.get_mut(&agent);
+        let Some(running) = running.and_then(|cell| cell.running.take()) else {
+            return;
+        };
+        let committed = match &running.message.operation {
+            Operation::Import(import) => self.commit_import(&running, import, now, view, out),
+            _ => self.commit_delete(&running, now, view, out),
+        };
+        match committed {
+            Ok((until, outcome)) => {
+                out.push(Action::DropInstance(agent));
+                self.reply_to(running.message, until, outcome, out);
+            }
+            Err(error) => self.reply_to(running.message, running.gate, Err(error), out),
+        }
+    }
+
     /// Answers with the record to wait for, and whether there was anything to delete.
-    pub(super) fn commit_delete<V: StoreView + ?Sized>(
+    fn commit_delete<V: StoreView + ?Sized>(
         &mut self,
         running: &Running<R>,
         now: Timestamp,
@@ -30,7 +58,7 @@ impl<R> ShardCore<R> {
     }
 
     /// Answers with the record to wait for, and whether there was anything in its place.
-    pub(super) fn commit_import<V: StoreView + ?Sized>(
+    fn commit_import<V: StoreView + ?Sized>(
         &mut self,
         running: &Running<R>,
         import: &Import,

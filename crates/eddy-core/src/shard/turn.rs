@@ -121,33 +121,6 @@ impl<R> ShardCore<R> {
         }
     }
 
-    fn end_without_guest<V: StoreView + ?Sized>(
-        &mut self,
-        turn: TurnId,
-        now: Timestamp,
-        view: &V,
-        out: &mut Vec<Action<R>>,
-    ) {
-        let Some(agent) = self.turns.remove(&turn.number) else {
-            return;
-        };
-        let running = self.cells.get_mut(&agent);
-        let Some(running) = running.and_then(|cell| cell.running.take()) else {
-            return;
-        };
-        let committed = match &running.message.operation {
-            Operation::Import(import) => self.commit_import(&running, import, now, view, out),
-            _ => self.commit_delete(&running, now, view, out),
-        };
-        match committed {
-            Ok((until, outcome)) => {
-                out.push(Action::DropInstance(agent));
-                self.reply_to(running.message, until, outcome, out);
-            }
-            Err(error) => self.reply_to(running.message, running.gate, Err(error), out),
-        }
-    }
-
     fn is_stale_timer(&self, message: &Message<R>) -> bool {
         let Origin::Timer { name, generation } = &message.origin else {
             return false;

@@ -7,8 +7,7 @@
 mod body;
 mod outbound;
 
-use crate::access::TenantPermit;
-use crate::attempt::{self, Attempt, commit};
+use crate::attempt::{self, Attempt, Permit, commit};
 use crate::catalog::App;
 use crate::clock;
 use crate::facade::CallOptions;
@@ -45,13 +44,18 @@ pub struct Answered {
 
 /// One request under way.
 struct Request {
-    start: FunctionStart,
+    admitted: Admitted,
     request: http::Request<HttpBody>,
     head: oneshot::Sender<Answer>,
     end: oneshot::Sender<Outcome>,
     gone: CancellationToken,
+}
+
+/// The invocation that a request is, and what lets it in until its handler has ended.
+struct Admitted {
+    start: FunctionStart,
     _under_way: UnderWay,
-    _permit: Option<Arc<TenantPermit>>,
+    _permit: Permit,
 }
 
 impl Node {
@@ -71,35 +75,19 @@ impl Node {
         refuse_when_stopping(inner)?;
         let app = inner.catalog.answering(tenant, app)?;
         let name = app.route(request.uri().path())?;
-        let limit = app.function(name).map(|(spec, _)| spec.timeout);
-        let now = clock::now();
-        let deadline = deadline_of(options.timeout, limit.unwrap_or_default(), now);
-        let under_way = let_in(inner, &app.admission(name)?.load, name, now, deadline)?;
-        let id = clock::fresh_id();
         let without_body = request.method() == http::Method::HEAD;
-        let (head, answer) = oneshot::channel();
-        let (end, ended) = oneshot::channel();
         let gone = CancellationToken::new();
         let client = Client::new(gone.clone());
-        let function = FunctionId {
-            tenant: tenant.clone(),
-            name: name.clone(),
-        };
+        let (head, answer) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let admitted = admit(inner, &app, tenant, name, &options)?;
+        let id = admitted.start.id;
         let work = Request {
-            start: FunctionStart {
-                id,
-                function,
-                argument: Bytes::new(),
-                attempt: 1,
-                deadline,
-                chain: CallChain::root(now),
-            },
+            admitted,
             request: request.map(|body| Paced::new(body, BODY_READ_TIMEOUT).boxed_unsync()),
             head,
             end,
             gone,
-            _under_way: under_way,
-            _permit: options.permit,
         };
         begin(inner, Box::pin(work.run(inner.clone(), app.clone())));
         let outcome = first_of(answer, ended).await;
@@ -135,6 +123,36 @@ impl Node {
     }
 }
 
+/// Counts a request, and makes an invocation of it.
+fn admit(
+    inner: &Inner,
+    app: &App,
+    tenant: &TenantId,
+    name: &Name,
+    options: &CallOptions,
+) -> Result<Admitted, EddyError> {
+    let limit = app.function(name).map(|(spec, _)| spec.timeout);
+    let now = clock::now();
+    let deadline = deadline_of(options.timeout, limit.unwrap_or_default(), now);
+    let load = &app.admission(name)?.load;
+    let function = FunctionId {
+        tenant: tenant.clone(),
+        name: name.clone(),
+    };
+    Ok(Admitted {
+        _under_way: let_in(inner, load, name, now, deadline)?,
+        _permit: options.permit.clone(),
+        start: FunctionStart {
+            id: clock::fresh_id(),
+            function,
+            argument: Bytes::new(),
+            attempt: 1,
+            deadline,
+            chain: CallChain::root(now),
+        },
+    })
+}
+
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Runs work here and now as far as it goes, and as a task of its own from there on.
@@ -165,23 +183,14 @@ impl Request {
     async fn run(self, inner: Arc<Inner>, app: Arc<App>) {
         // The node does not count as quiet until its last send.
         let _busy = inner.busy();
-        let id = self.start.id;
-        let Self {
-            start,
-            request,
-            head,
-            end,
-            gone,
-            _under_way,
-            _permit,
-        } = self;
-        inner.recent.queued_function(&start, false);
-        let work = run(&inner, &app, &start, request, head, &gone);
+        let start = &self.admitted.start;
+        inner.recent.queued_function(start, false);
+        let work = run(&inner, &app, start, self.request, self.head, &self.gone);
         let ran = AssertUnwindSafe(work).catch_unwind().await;
         let outcome =
             ran.unwrap_or_else(|_| Err(EddyError::internal("a request broke the node's own code")));
-        inner.recent.ended(id, clock::now(), outcome.clone());
-        let _ = end.send(outcome);
+        inner.recent.ended(start.id, clock::now(), outcome.clone());
+        let _ = self.end.send(outcome);
     }
 }
 

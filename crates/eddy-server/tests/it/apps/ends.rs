@@ -15,6 +15,8 @@ async fn before_the_answer_a_fault_is_a_problem() {
         ("/none", "", 500, "invalid-result"),
         ("/refuse", "", 500, "guest-error"),
         ("/grow", "", 500, "memory-limit"),
+        ("/hoard", "", 500, "guest-trap"),
+        ("/fatten", "", 500, "guest-trap"),
         (
             "/sleep?ms=60000",
             "eddy-timeout: 50ms\r\n",
