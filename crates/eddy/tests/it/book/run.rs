@@ -108,6 +108,9 @@ impl Session {
             self.start(&step.command, &step.expected).map_err(wrong)?;
         } else if !step.command.is_empty() {
             self.command(step).map_err(wrong)?;
+            if step.command.contains("$NODE_PID") {
+                self.killed().map_err(wrong)?;
+            }
         }
         match &step.interrupted {
             Some(expected) => self.interrupt(expected).map_err(wrong),
@@ -165,6 +168,13 @@ impl Session {
             (true, true) => Ok(()),
             (true, false) => same(&self.shown(&text[before..]), expected),
         }
+    }
+
+    /// A node that was killed: until it is gone, its folder is locked.
+    fn killed(&mut self) -> Result<(), String> {
+        let node = self.running.iter().rposition(|running| running.node);
+        let mut node = self.running.remove(node.expect("a node runs"));
+        node.ended().map(drop)
     }
 
     /// Until what runs on has printed what is expected. The bound is generous because the machine may be slow.
