@@ -49,7 +49,7 @@ pub enum StateValue {
 
 /// What may stand in a state value.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `json` or `bytes`")]
 struct Fields {
     /// Also null is a value.
     #[serde(default, deserialize_with = "there")]

@@ -31,6 +31,9 @@ struct Turn {
     began: Timestamp,
     watch: Instant,
     deadline: Option<Timestamp>,
+    /// The same as a moment of real time, taken when the turn began: simulated time may be put forward while its
+    /// first slice waits.
+    expires: Option<tokio::time::Instant>,
     policy: TurnPolicy,
     app: Arc<App>,
     loaded: Arc<Loaded>,
@@ -90,6 +93,7 @@ fn prepare(inner: &Arc<Inner>, start: TurnStart) -> Result<(Turn, Work), EddyErr
         return Err(no_query_any_more(&start));
     }
     let began = clock::now();
+    let deadline = earliest(limit_of(spec.timeout, began), start.deadline);
     let mut turn = Turn {
         id: start.turn,
         invocation: start.id,
@@ -98,7 +102,8 @@ fn prepare(inner: &Arc<Inner>, start: TurnStart) -> Result<(Turn, Work), EddyErr
         queued: start.chain.root_at.min(began),
         began,
         watch: clock::instant(),
-        deadline: earliest(limit_of(spec.timeout, began), start.deadline),
+        deadline,
+        expires: deadline.map(clock::deadline),
         policy: TurnPolicy {
             durability: spec.durability,
             retries: spec.retries,
@@ -175,14 +180,7 @@ impl Turn {
         };
         let work = async { Ok(work.await) };
         let tenant = self.agent.tenant().clone();
-        let worked = guarded(
-            inner,
-            &tenant,
-            self.deadline,
-            grace_over,
-            &self.cancel,
-            work,
-        );
+        let worked = guarded_until(inner, &tenant, self.expires, grace_over, &self.cancel, work);
         match AssertUnwindSafe(worked).catch_unwind().await {
             Ok(Ok(worked)) => self.ended(inner, worked),
             Ok(Err(fault)) => self.ended(inner, Worked::failed(fault)),
@@ -329,12 +327,24 @@ pub(crate) async fn guarded<T>(
     cancel: &CancelToken,
     work: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, Fault> {
+    let expires = deadline.map(clock::deadline);
+    guarded_until(inner, tenant, expires, abort, cancel, work).await
+}
+
+async fn guarded_until<T>(
+    inner: &Arc<Inner>,
+    tenant: &TenantId,
+    expires: Option<tokio::time::Instant>,
+    abort: impl Future<Output = ()>,
+    cancel: &CancelToken,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
     let _busy = inner.busy();
     let work = std::pin::pin!(work);
     let mut work = inner.shares.run(tenant, work);
     let expire = async {
-        match deadline {
-            Some(at) => tokio::time::sleep_until(clock::deadline(at)).await,
+        match expires {
+            Some(at) => tokio::time::sleep_until(at).await,
             None => std::future::pending().await,
         }
     };

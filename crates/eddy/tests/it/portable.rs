@@ -222,5 +222,8 @@ async fn a_document_takes_the_place_of_another_as_a_whole() {
     let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
     let told = good(&node, &["agent", "export", "cart/ada", "/dev/stdout"], "");
-    assert!(told.contains("\"version\""), "a device is written to: {told}");
+    assert!(
+        told.contains("\"version\""),
+        "a device is written to: {told}"
+    );
 }
