@@ -78,7 +78,9 @@ async fn a_client_that_goes_away_stops_the_handler() {
     let mut wire = Wire::open(&server, &request("/forever", "")).await;
     wire.until("more").await;
     drop(wire);
-    assert_eq!(code_of(&ended(&server).await), "connection-lost");
+    // That this one ends at all is the point. It may have seen by itself that nobody reads any more.
+    let code = code_of(&ended(&server).await);
+    assert!(matches!(code, "connection-lost" | "no error"), "{code}");
 
     // Before there is anything to read, too.
     let wire = Wire::open(&server, &request("/sleep?ms=600000", "")).await;
