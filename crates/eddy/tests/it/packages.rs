@@ -136,6 +136,14 @@ async fn a_package_that_needs_node_is_refused_at_the_deploy() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn code_that_is_nested_deep_does_not_end_the_process() {
+    let sum = vec!["'a'"; 30_000].join(" + ");
+    let code = format!("import {{ fn }} from 'eddy'; export const all = fn(() => ({sum}).length);");
+    let project = project(&[("eddy.toml", "name = \"deep\""), ("index.ts", &code)]);
+    assert_eq!(answer(project.path()).await, 30_000);
+}
+
 const POPULAR: &str = r#"
 import { fn } from "eddy";
 import { z } from "zod";
