@@ -13,7 +13,7 @@ use json::Json;
 use lookup::Lookup;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -91,6 +91,10 @@ impl Packages {
 
 /// A package that cannot be read counts as one without a `package.json`.
 fn read(path: &Path) -> Option<Json> {
+    // Opening a pipe would wait for whoever writes to it.
+    if !fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
     let mut text = Vec::new();
     let file = File::open(path).ok()?;
     file.take(MAX_PACKAGE_JSON_BYTES + 1)
