@@ -1,7 +1,25 @@
 //! Packages that are written or linked in less usual ways, and files that nobody should have to wait for.
 
-use super::project;
+use super::{modules, project};
 use eddy_bundle::bundle;
+
+#[test]
+fn a_browser_field_that_names_the_package_itself_means_the_package() {
+    let found = modules(&[
+        ("main.ts", "import 'a';"),
+        (
+            "node_modules/a/package.json",
+            "{ \"browser\": { \"dep\": \"dep\" } }",
+        ),
+        ("node_modules/a/index.mjs", "import 'dep';"),
+        ("node_modules/dep/index.mjs", "export {};"),
+    ]);
+    assert!(
+        found
+            .iter()
+            .any(|module| module.name == "node_modules/dep/index.mjs")
+    );
+}
 
 #[test]
 #[cfg(unix)]

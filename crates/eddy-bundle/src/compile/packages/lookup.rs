@@ -56,7 +56,10 @@ impl<'l> Lookup<'l> {
             return self.own_import(scope, name);
         }
         if let Some((own, json)) = &scope {
-            if let Some(instead) = replaced(json, &[name]) {
+            // A name that stands for itself is no replacement.
+            if let Some(instead) = replaced(json, &[name])
+                && !matches!(&instead, Json::Text(text) if text == name)
+            {
                 return self.instead(own, &instead);
             }
             if let Some(exports) = exports(json)
