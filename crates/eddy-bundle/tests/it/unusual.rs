@@ -1,6 +1,6 @@
 //! Packages that are written or linked in less usual ways, and files that nobody should have to wait for.
 
-use super::{modules, project};
+use super::{error, modules, project};
 use eddy_bundle::bundle;
 
 #[test]
@@ -18,6 +18,24 @@ fn a_browser_field_that_names_the_package_itself_means_the_package() {
         found
             .iter()
             .any(|module| module.name == "node_modules/dep/index.mjs")
+    );
+}
+
+#[test]
+fn a_target_that_would_grow_without_bound_is_none() {
+    let package = format!(
+        "{{ \"exports\": {{ \"./*\": \"./{}\" }} }}",
+        "*".repeat(1 << 20)
+    );
+    let import = format!("import 'p/{}';", "x".repeat(1 << 14));
+    let text = error(&[
+        ("main.ts", &import),
+        ("node_modules/p/package.json", &package),
+    ]);
+    assert!(
+        text.contains("the package has nothing for"),
+        "{:.300}",
+        text
     );
 }
 
