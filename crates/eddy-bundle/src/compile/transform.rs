@@ -87,15 +87,15 @@ pub(crate) fn compile(
         true => exports::of(&program),
         false => Exports::default(),
     };
-    let mut rewrite = Rewrite::new(file, &allocator, common_js, resolve, &program);
+    let mut rewrite = Rewrite::new(file, &allocator, common_js, resolve, &program, &scoping);
     rewrite.visit_program(&mut program);
     if common_js {
         program.hashbang = None;
     }
     match rewrite.problems.is_empty() {
         true => {
-            let (code, map) = print(name, &program, scoping);
             let (asked, required) = rewrite.asked();
+            let (code, map) = print(name, &program, scoping);
             Ok(Compiled {
                 code,
                 map,

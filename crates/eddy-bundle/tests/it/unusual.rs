@@ -3,6 +3,28 @@
 use super::{error, modules, project};
 use eddy_bundle::bundle;
 
+/// The source of one module.
+fn source(files: &[(&str, &str)], name: &str) -> String {
+    let found = modules(files)
+        .into_iter()
+        .find(|module| module.name == name);
+    found.expect("the module is there").source
+}
+
+#[test]
+fn the_environment_is_replaced_in_each_form_and_only_where_it_is_meant() {
+    let source = source(
+        &[(
+            "main.js",
+            "export const all = [process?.env?.NODE_ENV, process.env[\"NODE_ENV\"], process[\"env\"].NODE_ENV, process.env.NODE_ENV?.length];\n\
+             export function own(process) { return process.env.NODE_ENV; }",
+        )],
+        "main.js",
+    );
+    assert_eq!(source.matches("\"production\"").count(), 4, "{source}");
+    assert_eq!(source.matches("process").count(), 2, "{source}");
+}
+
 #[test]
 fn a_browser_field_that_names_the_package_itself_means_the_package() {
     let found = modules(&[

@@ -12,7 +12,8 @@ use oxc::ast::ast::{
 };
 use oxc::ast::builder::AstBuilder;
 use oxc::ast_visit::{VisitMut, walk_mut};
-use oxc::span::Span;
+use oxc::semantic::{IsGlobalReference as _, Scoping};
+use oxc::span::{GetSpan as _, Span};
 use oxc::str::Str;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +26,7 @@ pub(super) struct Rewrite<'f, 'a, R> {
     allocator: &'a Allocator,
     common_js: bool,
     resolve: R,
+    scoping: &'f Scoping,
     pub(super) problems: Vec<Problem>,
     asked: Vec<(String, String)>,
     required: BTreeSet<String>,
@@ -54,12 +56,14 @@ impl<'f, 'a, R: FnMut(&str) -> Result<Meant, BadImport>> Rewrite<'f, 'a, R> {
         common_js: bool,
         resolve: R,
         program: &Program<'a>,
+        scoping: &'f Scoping,
     ) -> Self {
         Self {
             file,
             allocator,
             common_js,
             resolve,
+            scoping,
             problems: Vec::new(),
             asked: Vec::new(),
             required: BTreeSet::new(),
@@ -193,11 +197,9 @@ impl<'a, R: FnMut(&str) -> Result<Meant, BadImport>> VisitMut<'a> for Rewrite<'_
     }
 
     fn visit_expression(&mut self, it: &mut Expression<'a>) {
-        if let Expression::StaticMemberExpression(member) = it
-            && is_node_env(member)
-        {
+        if is_node_env(it, self.scoping) {
             let builder = AstBuilder::new(self.allocator);
-            *it = Expression::new_string_literal(member.span, "production", None, &builder);
+            *it = Expression::new_string_literal(it.span(), "production", None, &builder);
             return;
         }
         walk_mut::walk_expression(self, it);
@@ -221,13 +223,21 @@ impl<'a, R: FnMut(&str) -> Result<Meant, BadImport>> VisitMut<'a> for Rewrite<'_
     }
 }
 
-/// `process.env.NODE_ENV`, by which packages choose their checks.
-fn is_node_env(member: &StaticMemberExpression<'_>) -> bool {
-    let Expression::StaticMemberExpression(env) = &member.object else {
+/// `process.env.NODE_ENV`, by which packages choose their checks; not where `process` is a name of the file.
+fn is_node_env(expression: &Expression<'_>, scoping: &Scoping) -> bool {
+    let Some(env) = object_of(expression, "NODE_ENV") else {
         return false;
     };
-    let Expression::Identifier(process) = &env.object else {
-        return false;
-    };
-    member.property.name == "NODE_ENV" && env.property.name == "env" && process.name == "process"
+    match object_of(env, "env").map(Expression::get_inner_expression) {
+        Some(Expression::Identifier(process)) => {
+            process.name == "process" && process.is_global_reference(scoping)
+        }
+        _ => false,
+    }
+}
+
+/// What `expression` takes the property `name` of, if it does: `object.name`, `object?.name`, `object["name"]`.
+fn object_of<'e, 'a>(expression: &'e Expression<'a>, name: &str) -> Option<&'e Expression<'a>> {
+    let member = expression.get_member_expr()?;
+    (member.static_property_name() == Some(name)).then(|| member.object())
 }
