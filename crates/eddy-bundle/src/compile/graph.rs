@@ -58,7 +58,7 @@ struct Graph<'p> {
     /// Each module, and the one that it was met in.
     met: BTreeMap<String, Option<String>>,
     waiting: VecDeque<SourceFile>,
-    /// Of files of packages, by name.
+    /// Of scripts, by name. What a file was taken for first it stays, also should a link to it be met later.
     formats: BTreeMap<String, Format>,
     /// What CommonJS modules export, by name: their own, and the modules whose names they export too.
     exports: BTreeMap<String, (BTreeSet<String>, Vec<String>)>,
@@ -107,21 +107,31 @@ impl<'p> Graph<'p> {
         match kind(&file.name) {
             Kind::Json => return Format::Json,
             Kind::CommonJs => return Format::CommonJs,
-            // The user's own code has one way to be written.
-            _ if !file.is_of_package() || file.name.ends_with(".mjs") => return Format::Module,
             _ => {}
         }
         if let Some(known) = self.formats.get(&file.name) {
             return *known;
         }
-        let format = match file.read_text(&mut Budget::default()) {
+        let format = self.format_of_script(file);
+        self.formats.insert(file.name.clone(), format);
+        format
+    }
+
+    fn format_of_script(&self, file: &SourceFile) -> Format {
+        // The user's own code has one way to be written, and so has TypeScript where a package is linked.
+        let own = match file.is_of_package() {
+            true => file.name.ends_with(".mjs"),
+            false => !file.name.ends_with(".js") || !self.packages.is_linked(file),
+        };
+        if own {
+            return Format::Module;
+        }
+        match file.read_text(&mut Budget::default()) {
             Ok(text) if transform::is_module(&file.name, &text) => Format::Module,
             Ok(_) if !self.packages.says_module(self.project, file) => Format::CommonJs,
             // What cannot be read is told when its turn comes.
             _ => Format::Module,
-        };
-        self.formats.insert(file.name.clone(), format);
-        format
+        }
     }
 
     /// One module; the files it asks for are met.
@@ -242,7 +252,7 @@ impl<'p> Graph<'p> {
     /// What the importer takes the default of CommonJS for: Node.js has its rule only for what is a module
     /// without looking into it.
     fn default_for(&self, importer: &SourceFile) -> Default {
-        let of_node = importer.is_of_package()
+        let of_node = self.packages.own(importer)
             && (importer.name.ends_with(".mjs")
                 || self.packages.says_module(self.project, importer));
         match of_node {

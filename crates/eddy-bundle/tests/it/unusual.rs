@@ -1,7 +1,7 @@
 //! Packages that are written or linked in less usual ways, and files that nobody should have to wait for.
 
-use super::{error, modules, project};
-use eddy_bundle::bundle;
+use super::{error, js, modules, project};
+use eddy_bundle::{bundle, bundle_noting};
 
 /// The source of one module.
 fn source(files: &[(&str, &str)], name: &str) -> String {
@@ -59,6 +59,57 @@ fn a_target_that_would_grow_without_bound_is_none() {
         "{:.300}",
         text
     );
+}
+
+#[test]
+#[cfg(unix)]
+fn common_js_of_a_linked_package_is_common_js() {
+    let folder = project(&[
+        (
+            "main.ts",
+            "import lib from 'lib'; import typed from 'typed'; export default [lib, typed];",
+        ),
+        ("packages/lib/package.json", "{ \"main\": \"./lib\" }"),
+        (
+            "packages/lib/lib/index.js",
+            "module.exports = require('./part');",
+        ),
+        ("packages/lib/lib/part.js", "exports.part = 1;"),
+        (
+            "packages/typed/package.json",
+            "{ \"main\": \"./index.ts\" }",
+        ),
+        // TypeScript names the file that it is compiled to.
+        (
+            "packages/typed/index.ts",
+            "import { one } from './one.js'; export default one;",
+        ),
+        ("packages/typed/one.ts", "export const one: number = 1;"),
+        ("node_modules/.keep", ""),
+    ]);
+    for name in ["lib", "typed"] {
+        let at = folder.path().join("node_modules").join(name);
+        std::os::unix::fs::symlink(format!("../packages/{name}"), at).expect("a link");
+    }
+    let mut looked_at = Vec::new();
+    let bundle = bundle_noting(&folder.path().join("main.ts"), None, &mut looked_at);
+    let modules = js(bundle.expect("it bundles"));
+    let names: Vec<_> = modules.iter().map(|module| &module.name[..]).collect();
+    assert_eq!(
+        names,
+        [
+            "main.ts",
+            "packages/lib/lib/index.js",
+            "packages/typed/index.ts",
+            "packages/lib/lib/part.js",
+            "packages/typed/one.ts",
+            "packages/lib/lib/index.js?import",
+        ]
+    );
+    let root = folder.path().canonicalize().expect("it is there");
+    for watched in ["packages/lib/package.json", "packages/lib/lib/part.js"] {
+        assert!(looked_at.contains(&root.join(watched)), "{watched}");
+    }
 }
 
 #[test]

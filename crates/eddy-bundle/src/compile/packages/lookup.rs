@@ -146,6 +146,7 @@ impl<'l> Lookup<'l> {
         }
         // pnpm and workspaces link to where a package is; its own packages are found from there.
         let own = fs::canonicalize(&own).unwrap_or(own);
+        self.packages.found_at(&own, self.root);
         let path = sub_path(name, package).unwrap_or_else(|| ".".to_owned());
         let json = self.packages.json(&own);
         if let Some(exports) = json.as_deref().and_then(exports) {
