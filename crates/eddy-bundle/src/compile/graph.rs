@@ -29,7 +29,7 @@ pub(crate) fn modules(
             Ok(module) => modules.push(module),
             Err(found) => problems.extend(found),
         }
-        if graph.met.len() + graph.asked.len() > MAX_MODULES {
+        if graph.count() > MAX_MODULES {
             let hint = "Bundle it into fewer files first, or split the app.";
             return Err(BundleError::too_many_modules(hint));
         }
@@ -64,6 +64,10 @@ struct Graph<'p> {
     exports: BTreeMap<String, (BTreeSet<String>, Vec<String>)>,
     /// What is imported of CommonJS modules, by the name of the module in between.
     asked: BTreeMap<String, Asked>,
+    /// The modules that CommonJS modules require.
+    required: BTreeSet<String>,
+    /// The modules with a default export.
+    with_default: BTreeSet<String>,
     /// Something imports what its package says is empty.
     nothing: bool,
 }
@@ -91,8 +95,15 @@ impl<'p> Graph<'p> {
             formats: BTreeMap::new(),
             exports: BTreeMap::new(),
             asked: BTreeMap::new(),
+            required: BTreeSet::new(),
+            with_default: BTreeSet::new(),
             nothing: false,
         }
+    }
+
+    /// Modules that the graph has so far.
+    fn count(&self) -> usize {
+        self.met.len() + self.asked.len() + self.required.len()
     }
 
     fn meet(&mut self, file: SourceFile, importer: Option<&SourceFile>) {
@@ -151,6 +162,9 @@ impl<'p> Graph<'p> {
         }
         if common_js {
             return Ok(self.common_js(file, compiled));
+        }
+        if compiled.has_default {
+            self.with_default.insert(name.clone());
         }
         Ok(JsModule {
             name: name.clone(),
@@ -275,12 +289,15 @@ impl<'p> Graph<'p> {
         self.meet(file, Some(importer));
         match format {
             Format::CommonJs => Required::CommonJs(name),
-            Format::Module => Required::Module(name),
+            Format::Module => {
+                self.required.insert(name.clone());
+                Required::Module(common_js::required_name(&name))
+            }
             Format::Json => Required::Json(name),
         }
     }
 
-    /// The modules between those that import and the CommonJS modules that they import.
+    /// The modules between CommonJS modules and others.
     fn in_between(&self) -> Vec<JsModule> {
         let made = |name: &str, source: String| JsModule {
             name: name.to_owned(),
@@ -288,18 +305,24 @@ impl<'p> Graph<'p> {
             source_map: None,
         };
         let facades = self.asked.iter().map(|(name, asked)| {
-            let mut names = asked.names.clone();
-            self.exported(&asked.of, &mut names);
-            made(name, common_js::facade(&asked.of, asked.default, &names))
+            let shown = self.exported(&asked.of);
+            let source = common_js::facade(&asked.of, asked.default, &asked.names, &shown);
+            made(name, source)
+        });
+        let required = self.required.iter().map(|name| {
+            let source = common_js::required(name, self.with_default.contains(name));
+            made(&common_js::required_name(name), source)
         });
         let nothing = self
             .nothing
             .then(|| made(NOTHING, common_js::module(NOTHING, "", &[])));
-        facades.chain(nothing).collect()
+        let others = required.chain(nothing);
+        facades.chain(others).collect()
     }
 
-    /// Adds the names that a CommonJS module exports, those of others included.
-    fn exported(&self, module: &str, names: &mut BTreeSet<String>) {
+    /// The names that a CommonJS module exports, those of others included.
+    fn exported(&self, module: &str) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
         let mut seen = BTreeSet::from([module]);
         let mut waiting = vec![module];
         while let Some((own, also)) = waiting.pop().and_then(|module| self.exports.get(module)) {
@@ -310,6 +333,7 @@ impl<'p> Graph<'p> {
                     .filter(|name| seen.insert(name)),
             );
         }
+        names
     }
 }
 

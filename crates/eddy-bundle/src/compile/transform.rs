@@ -31,6 +31,8 @@ pub(crate) struct Compiled {
     pub(crate) required: BTreeSet<String>,
     /// What it exports, when it is CommonJS.
     pub(crate) exports: Exports,
+    /// Whether it has a default export, when it is none.
+    pub(crate) has_default: bool,
 }
 
 /// What an import specifier means.
@@ -51,7 +53,7 @@ pub(crate) fn is_module(name: &str, text: &str) -> bool {
 }
 
 /// Compiles the module `name`, which is written as CommonJS or with `import` and `export`. `resolve` gives
-/// the module name that an import specifier means.
+/// the module name that an import means.
 pub(crate) fn compile(
     name: &str,
     text: &str,
@@ -87,25 +89,25 @@ pub(crate) fn compile(
         true => exports::of(&program),
         false => Exports::default(),
     };
+    let has_default = exports::has_default(&program);
     let mut rewrite = Rewrite::new(file, &allocator, common_js, resolve, &program, &scoping);
     rewrite.visit_program(&mut program);
     if common_js {
         program.hashbang = None;
     }
-    match rewrite.problems.is_empty() {
-        true => {
-            let (asked, required) = rewrite.asked();
-            let (code, map) = print(name, &program, scoping);
-            Ok(Compiled {
-                code,
-                map,
-                asked,
-                required,
-                exports,
-            })
-        }
-        false => Err(rewrite.problems),
+    if !rewrite.problems.is_empty() {
+        return Err(rewrite.problems);
     }
+    let (asked, required) = rewrite.asked();
+    let (code, map) = print(name, &program, scoping);
+    Ok(Compiled {
+        code,
+        map,
+        asked,
+        required,
+        exports,
+        has_default,
+    })
 }
 
 #[derive(Clone, Copy)]

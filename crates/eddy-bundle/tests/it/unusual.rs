@@ -12,6 +12,41 @@ fn source(files: &[(&str, &str)], name: &str) -> String {
 }
 
 #[test]
+fn a_required_module_says_that_it_is_one_when_it_has_a_default() {
+    let esm = |code: &str| {
+        source(
+            &[
+                ("main.ts", "import p from 'p'; export default p;"),
+                (
+                    "node_modules/p/index.js",
+                    "module.exports = require('./esm.mjs');",
+                ),
+                ("node_modules/p/esm.mjs", code),
+            ],
+            "node_modules/p/esm.mjs?require",
+        )
+    };
+    for with in [
+        "export default 1;",
+        "const a = 1; export { a as default };",
+        "export { default } from './esm.mjs'; export const b = 1;",
+        "export * as default from './esm.mjs';",
+    ] {
+        let source = esm(with);
+        assert!(source.contains("__esModule = true"), "{with}: {source}");
+        assert!(
+            source.contains("export { default } from"),
+            "{with}: {source}"
+        );
+    }
+    let without = esm("export const a = 1;");
+    assert!(
+        !without.contains("default") && !without.contains("__esModule"),
+        "{without}"
+    );
+}
+
+#[test]
 fn the_environment_is_replaced_in_each_form_and_only_where_it_is_meant() {
     let source = source(
         &[(
