@@ -58,6 +58,11 @@ pub(crate) fn required(name: &str, has_default: bool) -> String {
     format!("export * from {name};\n{marked}")
 }
 
+/// The module that throws what could not be found, for those that import it while they run.
+pub(crate) fn missing(why: &str) -> String {
+    format!("{}\n", throw(&text(why)))
+}
+
 /// The module for the CommonJS file `name` with this code. It is one line longer at its beginning.
 ///
 /// Everything in it is hoisted, so that it can be called while modules that import each other in a circle are

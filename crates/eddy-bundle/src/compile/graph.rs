@@ -7,7 +7,7 @@ use super::packages::{How, Packages};
 use super::problem::{BundleError, MAX_PROBLEMS, Problem};
 use super::project::{Budget, Project, SourceFile, is_of_package};
 use super::source::{Kind, kind};
-use super::transform::{self, Compiled, Exports, Meant};
+use super::transform::{self, Compiled, Exports, Meant, Wanted};
 use eddy_types::ErrorCode;
 use eddy_types::limits::MAX_MODULES;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -68,6 +68,8 @@ struct Graph<'p> {
     required: BTreeSet<String>,
     /// The modules with a default export.
     with_default: BTreeSet<String>,
+    /// What packages import at run time and cannot be had, by the name of the module that says so.
+    missing: BTreeMap<String, String>,
     /// Something imports what its package says is empty.
     nothing: bool,
 }
@@ -97,13 +99,14 @@ impl<'p> Graph<'p> {
             asked: BTreeMap::new(),
             required: BTreeSet::new(),
             with_default: BTreeSet::new(),
+            missing: BTreeMap::new(),
             nothing: false,
         }
     }
 
     /// Modules that the graph has so far.
     fn count(&self) -> usize {
-        self.met.len() + self.asked.len() + self.required.len()
+        self.met.len() + self.asked.len() + self.required.len() + self.missing.len()
     }
 
     fn meet(&mut self, file: SourceFile, importer: Option<&SourceFile>) {
@@ -153,7 +156,7 @@ impl<'p> Graph<'p> {
             return json_module(name, text);
         }
         let common_js = format == Format::CommonJs;
-        let import = |specifier: &str| self.import(file, specifier);
+        let import = |wanted: Wanted<'_>| self.wanted(file, wanted);
         let compiled = transform::compile(name, text, common_js, import)?;
         for (of, name) in &compiled.asked {
             if let Some(asked) = self.asked.get_mut(of) {
@@ -229,6 +232,29 @@ impl<'p> Graph<'p> {
         way.join(" > ")
     }
 
+    /// What an import means. What packages import at run time and cannot be had is told there, as with `require`:
+    /// many never come to it, or catch the error.
+    fn wanted(&mut self, importer: &SourceFile, wanted: Wanted<'_>) -> Result<Meant, BadImport> {
+        let bad = match wanted {
+            Wanted::Always(specifier) => return self.import(importer, specifier),
+            Wanted::WhenRun(Some(specifier)) => match self.import(importer, specifier) {
+                Ok(meant) => return Ok(meant),
+                Err(bad) => bad,
+            },
+            Wanted::WhenRun(None) => imports::computed(),
+        };
+        if !self.packages.own(importer) {
+            return Err(bad);
+        }
+        let name = format!("{}?missing={}", importer.name, self.missing.len());
+        let why = format!("{}. {}", bad.message, bad.hint);
+        self.missing.insert(name.clone(), why);
+        Ok(Meant {
+            name,
+            common_js: false,
+        })
+    }
+
     fn import(&mut self, importer: &SourceFile, specifier: &str) -> Result<Meant, BadImport> {
         let meant = |name: String| Meant {
             name,
@@ -297,7 +323,7 @@ impl<'p> Graph<'p> {
         }
     }
 
-    /// The modules between CommonJS modules and others.
+    /// The modules between CommonJS modules and others, and those that stand for what is not there.
     fn in_between(&self) -> Vec<JsModule> {
         let made = |name: &str, source: String| JsModule {
             name: name.to_owned(),
@@ -313,10 +339,12 @@ impl<'p> Graph<'p> {
             let source = common_js::required(name, self.with_default.contains(name));
             made(&common_js::required_name(name), source)
         });
+        let missing = self.missing.iter();
+        let missing = missing.map(|(name, why)| made(name, common_js::missing(why)));
         let nothing = self
             .nothing
             .then(|| made(NOTHING, common_js::module(NOTHING, "", &[])));
-        let others = required.chain(nothing);
+        let others = required.chain(missing).chain(nothing);
         facades.chain(others).collect()
     }
 

@@ -188,6 +188,14 @@ fn is_address(specifier: &str) -> bool {
     specifier.starts_with('/') || specifier.contains("://") || specifier.starts_with("file:")
 }
 
+/// That nobody knows what is imported.
+pub(crate) fn computed() -> BadImport {
+    bad(
+        "the module of a dynamic import is not known before the code runs",
+        "Name it by a plain string: `import(\"./lib\")`.",
+    )
+}
+
 fn outside(specifier: &str) -> BadImport {
     bad(
         format!("{specifier:?} is outside the project folder"),

@@ -35,6 +35,15 @@ pub(crate) struct Compiled {
     pub(crate) has_default: bool,
 }
 
+/// What is imported, as the code has it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted<'s> {
+    /// In any case, by this specifier.
+    Always(&'s str),
+    /// When the code comes to it, by this specifier unless it is computed.
+    WhenRun(Option<&'s str>),
+}
+
 /// What an import specifier means.
 pub(crate) struct Meant {
     /// The module's name.
@@ -58,7 +67,7 @@ pub(crate) fn compile(
     name: &str,
     text: &str,
     common_js: bool,
-    resolve: impl FnMut(&str) -> Result<Meant, BadImport>,
+    resolve: impl FnMut(Wanted<'_>) -> Result<Meant, BadImport>,
 ) -> Result<Compiled, Vec<Problem>> {
     let allocator = Allocator::default();
     let file = File { name, text };

@@ -79,6 +79,31 @@ fn a_browser_field_that_names_the_package_itself_means_the_package() {
 }
 
 #[test]
+fn imports_at_run_time_that_cannot_be_had_fail_in_packages_when_they_run() {
+    let code = "import('node:fs'); import('gone'); import(globalThis.name); export {};";
+    let found = modules(&[
+        ("main.ts", "import 'p';"),
+        ("node_modules/p/index.mjs", code),
+    ]);
+    let made: Vec<_> = found
+        .iter()
+        .filter(|module| module.source.contains("MODULE_NOT_FOUND"))
+        .map(|module| format!("--- {}\n{}", module.name, module.source))
+        .collect();
+    insta::assert_snapshot!(made.join(""));
+    // The user's own code is told at once.
+    let own = error(&[("main.ts", code)]);
+    assert!(own.contains("there is no Node.js here"), "{own}");
+    assert!(own.contains("not known before the code runs"), "{own}");
+    // What is imported in any case is told for packages as well.
+    let always = error(&[
+        ("main.ts", "import 'p';"),
+        ("node_modules/p/index.mjs", "import 'node:fs';"),
+    ]);
+    assert!(always.contains("there is no Node.js here"), "{always}");
+}
+
+#[test]
 fn a_target_that_would_grow_without_bound_is_none() {
     let package = format!(
         "{{ \"exports\": {{ \"./*\": \"./{}\" }} }}",

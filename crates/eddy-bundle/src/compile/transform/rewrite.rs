@@ -1,7 +1,7 @@
 //! Imports rewritten to the names of modules, what is asked of CommonJS noted, and what the runtime cannot run
 //! refused.
 
-use super::{File, Meant};
+use super::{File, Meant, Wanted};
 use crate::compile::imports::BadImport;
 use crate::compile::problem::Problem;
 use oxc::allocator::Allocator;
@@ -49,7 +49,7 @@ fn namespaces(program: &Program<'_>) -> BTreeMap<String, Option<String>> {
     all.map(|name| (name, None)).collect()
 }
 
-impl<'f, 'a, R: FnMut(&str) -> Result<Meant, BadImport>> Rewrite<'f, 'a, R> {
+impl<'f, 'a, R: FnMut(Wanted<'_>) -> Result<Meant, BadImport>> Rewrite<'f, 'a, R> {
     pub(super) fn new(
         file: File<'f>,
         allocator: &'a Allocator,
@@ -82,15 +82,19 @@ impl<'f, 'a, R: FnMut(&str) -> Result<Meant, BadImport>> Rewrite<'f, 'a, R> {
             self.problems.push(problem.hint(hint));
             return None;
         }
-        match (self.resolve)(literal.value.as_str()) {
-            Ok(Meant { name, common_js }) => {
-                literal.value = Str::from_str_in(&name, &self.allocator);
-                literal.raw = None;
-                common_js.then_some(name)
-            }
+        let wanted = Wanted::Always(literal.value.as_str());
+        let Meant { name, common_js } = self.meant(wanted, literal.span)?;
+        literal.value = Str::from_str_in(&name, &self.allocator);
+        literal.raw = None;
+        common_js.then_some(name)
+    }
+
+    /// What an import at this place means, unless it is refused.
+    fn meant(&mut self, wanted: Wanted<'_>, span: Span) -> Option<Meant> {
+        match (self.resolve)(wanted) {
+            Ok(meant) => Some(meant),
             Err(bad) => {
-                self.problems
-                    .push(self.file.at(literal.span, bad.message).hint(bad.hint));
+                self.refuse(span, &bad.message, &bad.hint);
                 None
             }
         }
@@ -138,7 +142,7 @@ impl<'f, 'a, R: FnMut(&str) -> Result<Meant, BadImport>> Rewrite<'f, 'a, R> {
     }
 }
 
-impl<'a, R: FnMut(&str) -> Result<Meant, BadImport>> VisitMut<'a> for Rewrite<'_, 'a, R> {
+impl<'a, R: FnMut(Wanted<'_>) -> Result<Meant, BadImport>> VisitMut<'a> for Rewrite<'_, 'a, R> {
     fn visit_import_declaration(&mut self, it: &mut ImportDeclaration<'a>) {
         let common_js = self.specifier(&mut it.source);
         if let (Some(of), Some(specifiers)) = (common_js, &it.specifiers) {
@@ -163,16 +167,16 @@ impl<'a, R: FnMut(&str) -> Result<Meant, BadImport>> VisitMut<'a> for Rewrite<'_
     }
 
     fn visit_import_expression(&mut self, it: &mut ImportExpression<'a>) {
-        match &mut it.source {
-            Expression::StringLiteral(literal) => {
-                let _ = self.specifier(literal);
-                it.options = None;
-            }
-            _ => self.refuse(
-                it.span,
-                "the module of a dynamic import is not known before the code runs",
-                "Name it by a plain string: `import(\"./lib\")`.",
-            ),
+        let (specifier, span) = match &it.source {
+            Expression::StringLiteral(literal) => (Some(literal.value), literal.span),
+            _ => (None, it.span),
+        };
+        let wanted = Wanted::WhenRun(specifier.as_ref().map(Str::as_str));
+        if let Some(Meant { name, .. }) = self.meant(wanted, span) {
+            let name = Str::from_str_in(&name, &self.allocator);
+            let builder = AstBuilder::new(self.allocator);
+            it.source = Expression::new_string_literal(span, name, None, &builder);
+            it.options = None;
         }
     }
 
