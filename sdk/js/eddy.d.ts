@@ -15,7 +15,7 @@
  * Of the web's globals there are: `console`, timers, `TextEncoder`, `TextDecoder` (UTF-8 only: another label is a
  * `RangeError`), `URL`, `URLSearchParams`, `fetch`, `Headers`, `Request`, `Response` (whole bodies, no streams),
  * `AbortController`, `AbortSignal`, `DOMException`, `structuredClone`, `performance.now`, `crypto.getRandomValues` and
- * `crypto.randomUUID`. There is no `Intl`. The types that an editor knows of them may promise more.
+ * `crypto.randomUUID`. `self` is `globalThis`, as in a worker. There is no `Intl`. The types that an editor knows of them may promise more.
  */
 
 /** Bytes that state keeps as they are. Reading gives a `Uint8Array`. */

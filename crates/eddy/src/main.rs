@@ -2,6 +2,7 @@
 //! print is `output`'s, how they end is `exit`'s.
 
 mod args;
+mod bundling;
 mod cache;
 mod caller;
 mod certificate;

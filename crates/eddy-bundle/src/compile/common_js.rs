@@ -14,7 +14,7 @@ const RUN: &str = "__eddy_require";
 pub(crate) enum Required {
     /// Another CommonJS module, by its name.
     CommonJs(String),
-    /// A module, by its name: its namespace.
+    /// A module, by its name, or the one that [`required`] makes of it: its namespace.
     Module(String),
     /// A JSON file, by its name.
     Json(String),
@@ -42,10 +42,31 @@ pub(crate) fn facade_name(name: &str, default: Default) -> String {
     }
 }
 
+/// The name of the module that stands for the module `name` where it is required.
+pub(crate) fn required_name(name: &str) -> String {
+    format!("{name}?require")
+}
+
+/// What `require` gives of the module `name`: its namespace and, when it has a default, the mark by which
+/// compiled code tells modules from CommonJS. So it is in Node.js.
+pub(crate) fn required(name: &str, has_default: bool) -> String {
+    let name = text(name);
+    let marked = match has_default {
+        true => format!("export {{ default }} from {name};\nexport const __esModule = true;\n"),
+        false => String::new(),
+    };
+    format!("export * from {name};\n{marked}")
+}
+
+/// The module that throws what could not be found, for those that import it while they run.
+pub(crate) fn missing(why: &str) -> String {
+    format!("{}\n", throw(&text(why)))
+}
+
 /// The module for the CommonJS file `name` with this code. It is one line longer at its beginning.
 ///
 /// Everything in it is hoisted, so that it can be called while modules that import each other in a circle are
-/// still being evaluated.
+/// still being evaluated. `global` is no parameter of the body: the file may declare one of its own.
 pub(crate) fn module(name: &str, code: &str, required: &[(String, Required)]) -> String {
     let mut imports = String::new();
     let mut cases = String::new();
@@ -75,14 +96,14 @@ pub(crate) fn module(name: &str, code: &str, required: &[(String, Required)]) ->
     let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
     let (name, folder) = (text(name), text(folder));
     format!(
-        "{imports}var __eddy_module;\
+        "{imports}var __eddy_module, global;\
          function __eddy_find(specifier) {{ switch (specifier) {{ {cases}}} {unknown} }}\
-         export function {RUN}() {{ if (__eddy_module === undefined) {{\
+         export function {RUN}() {{ if (__eddy_module === undefined) {{ global = globalThis;\
          const module = __eddy_module = {{ exports: {{}}, id: {name}, filename: {name}, loaded: false, children: [], paths: [] }};\
-         try {{ __eddy_body.call(module.exports, module.exports, __eddy_find, module, {name}, {folder}, globalThis); }}\
+         try {{ __eddy_body.call(module.exports, module.exports, __eddy_find, module, {name}, {folder}); }}\
          catch (error) {{ __eddy_module = undefined; throw error; }}\
          module.loaded = true; }} return __eddy_module.exports; }}\
-         function __eddy_body(exports, require, module, __filename, __dirname, global) {{\n{code}\n}}\n",
+         function __eddy_body(exports, require, module, __filename, __dirname) {{\n{code}\n}}\n",
         unknown = throw(&format!("{unknown} + specifier")),
     )
 }
@@ -92,8 +113,14 @@ fn throw(message: &str) -> String {
     format!("throw Object.assign(new Error({message}), {{ code: \"MODULE_NOT_FOUND\" }});")
 }
 
-/// What `import` gets of the CommonJS module `name`: these names, and its default.
-pub(crate) fn facade(name: &str, default: Default, names: &BTreeSet<String>) -> String {
+/// What `import` gets of the CommonJS module `name`: its default, the names that are `asked` for, and those that its
+/// code shows. An error in a getter is thrown only where somebody asks.
+pub(crate) fn facade(
+    name: &str,
+    default: Default,
+    asked: &BTreeSet<String>,
+    shown: &BTreeSet<String>,
+) -> String {
     let all = match default {
         Default::OfBundlers => {
             "all != null && all.__esModule && \"default\" in all ? all.default : all"
@@ -104,17 +131,18 @@ pub(crate) fn facade(name: &str, default: Default, names: &BTreeSet<String>) -> 
         "import {{ {RUN} }} from {};\nconst all = {RUN}();\nexport default {all};\n",
         text(name)
     );
-    let named = names.iter().filter(|name| *name != "default");
+    let named = asked.union(shown).filter(|name| *name != "default");
     for (number, name) in named.enumerate() {
         let exported = match is_identifier(name) {
             true => name.clone(),
             false => text(name),
         };
-        let name = text(name);
-        let _ = writeln!(
-            source,
-            "const _{number} = all?.[{name}];\nexport {{ _{number} as {exported} }};"
-        );
+        let value = format!("all?.[{}]", text(name));
+        let value = match asked.contains(name) {
+            true => format!("const _{number} = {value};"),
+            false => format!("let _{number}; try {{ _{number} = {value}; }} catch {{}}"),
+        };
+        let _ = writeln!(source, "{value}\nexport {{ _{number} as {exported} }};");
     }
     source
 }

@@ -7,7 +7,7 @@ use super::packages::{How, Packages};
 use super::problem::{BundleError, MAX_PROBLEMS, Problem};
 use super::project::{Budget, Project, SourceFile, is_of_package};
 use super::source::{Kind, kind};
-use super::transform::{self, Compiled, Exports, Meant};
+use super::transform::{self, Compiled, Exports, Meant, Wanted};
 use eddy_types::ErrorCode;
 use eddy_types::limits::MAX_MODULES;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -29,7 +29,7 @@ pub(crate) fn modules(
             Ok(module) => modules.push(module),
             Err(found) => problems.extend(found),
         }
-        if graph.met.len() + graph.asked.len() > MAX_MODULES {
+        if graph.count() > MAX_MODULES {
             let hint = "Bundle it into fewer files first, or split the app.";
             return Err(BundleError::too_many_modules(hint));
         }
@@ -58,12 +58,18 @@ struct Graph<'p> {
     /// Each module, and the one that it was met in.
     met: BTreeMap<String, Option<String>>,
     waiting: VecDeque<SourceFile>,
-    /// Of files of packages, by name.
+    /// Of scripts, by name. What a file was taken for first it stays, also should a link to it be met later.
     formats: BTreeMap<String, Format>,
     /// What CommonJS modules export, by name: their own, and the modules whose names they export too.
     exports: BTreeMap<String, (BTreeSet<String>, Vec<String>)>,
     /// What is imported of CommonJS modules, by the name of the module in between.
     asked: BTreeMap<String, Asked>,
+    /// The modules that CommonJS modules require.
+    required: BTreeSet<String>,
+    /// The modules with a default export.
+    with_default: BTreeSet<String>,
+    /// What packages import at run time and cannot be had, by the name of the module that says so.
+    missing: BTreeMap<String, String>,
     /// Something imports what its package says is empty.
     nothing: bool,
 }
@@ -91,8 +97,16 @@ impl<'p> Graph<'p> {
             formats: BTreeMap::new(),
             exports: BTreeMap::new(),
             asked: BTreeMap::new(),
+            required: BTreeSet::new(),
+            with_default: BTreeSet::new(),
+            missing: BTreeMap::new(),
             nothing: false,
         }
+    }
+
+    /// Modules that the graph has so far.
+    fn count(&self) -> usize {
+        self.met.len() + self.asked.len() + self.required.len() + self.missing.len()
     }
 
     fn meet(&mut self, file: SourceFile, importer: Option<&SourceFile>) {
@@ -107,21 +121,31 @@ impl<'p> Graph<'p> {
         match kind(&file.name) {
             Kind::Json => return Format::Json,
             Kind::CommonJs => return Format::CommonJs,
-            // The user's own code has one way to be written.
-            _ if !file.is_of_package() || file.name.ends_with(".mjs") => return Format::Module,
             _ => {}
         }
         if let Some(known) = self.formats.get(&file.name) {
             return *known;
         }
-        let format = match file.read_text(&mut Budget::default()) {
+        let format = self.format_of_script(file);
+        self.formats.insert(file.name.clone(), format);
+        format
+    }
+
+    fn format_of_script(&self, file: &SourceFile) -> Format {
+        // The user's own code has one way to be written, and so has TypeScript where a package is linked.
+        let own = match file.is_of_package() {
+            true => file.name.ends_with(".mjs"),
+            false => !file.name.ends_with(".js") || !self.packages.is_linked(file),
+        };
+        if own {
+            return Format::Module;
+        }
+        match file.read_text(&mut Budget::default()) {
             Ok(text) if transform::is_module(&file.name, &text) => Format::Module,
             Ok(_) if !self.packages.says_module(self.project, file) => Format::CommonJs,
             // What cannot be read is told when its turn comes.
             _ => Format::Module,
-        };
-        self.formats.insert(file.name.clone(), format);
-        format
+        }
     }
 
     /// One module; the files it asks for are met.
@@ -132,7 +156,7 @@ impl<'p> Graph<'p> {
             return json_module(name, text);
         }
         let common_js = format == Format::CommonJs;
-        let import = |specifier: &str| self.import(file, specifier);
+        let import = |wanted: Wanted<'_>| self.wanted(file, wanted);
         let compiled = transform::compile(name, text, common_js, import)?;
         for (of, name) in &compiled.asked {
             if let Some(asked) = self.asked.get_mut(of) {
@@ -141,6 +165,9 @@ impl<'p> Graph<'p> {
         }
         if common_js {
             return Ok(self.common_js(file, compiled));
+        }
+        if compiled.has_default {
+            self.with_default.insert(name.clone());
         }
         Ok(JsModule {
             name: name.clone(),
@@ -205,6 +232,29 @@ impl<'p> Graph<'p> {
         way.join(" > ")
     }
 
+    /// What an import means. What packages import at run time and cannot be had is told there, as with `require`:
+    /// many never come to it, or catch the error.
+    fn wanted(&mut self, importer: &SourceFile, wanted: Wanted<'_>) -> Result<Meant, BadImport> {
+        let bad = match wanted {
+            Wanted::Always(specifier) => return self.import(importer, specifier),
+            Wanted::WhenRun(Some(specifier)) => match self.import(importer, specifier) {
+                Ok(meant) => return Ok(meant),
+                Err(bad) => bad,
+            },
+            Wanted::WhenRun(None) => imports::computed(),
+        };
+        if !self.packages.own(importer) {
+            return Err(bad);
+        }
+        let name = format!("{}?missing={}", importer.name, self.missing.len());
+        let why = format!("{}. {}", bad.message, bad.hint);
+        self.missing.insert(name.clone(), why);
+        Ok(Meant {
+            name,
+            common_js: false,
+        })
+    }
+
     fn import(&mut self, importer: &SourceFile, specifier: &str) -> Result<Meant, BadImport> {
         let meant = |name: String| Meant {
             name,
@@ -242,7 +292,7 @@ impl<'p> Graph<'p> {
     /// What the importer takes the default of CommonJS for: Node.js has its rule only for what is a module
     /// without looking into it.
     fn default_for(&self, importer: &SourceFile) -> Default {
-        let of_node = importer.is_of_package()
+        let of_node = self.packages.own(importer)
             && (importer.name.ends_with(".mjs")
                 || self.packages.says_module(self.project, importer));
         match of_node {
@@ -265,12 +315,15 @@ impl<'p> Graph<'p> {
         self.meet(file, Some(importer));
         match format {
             Format::CommonJs => Required::CommonJs(name),
-            Format::Module => Required::Module(name),
+            Format::Module => {
+                self.required.insert(name.clone());
+                Required::Module(common_js::required_name(&name))
+            }
             Format::Json => Required::Json(name),
         }
     }
 
-    /// The modules between those that import and the CommonJS modules that they import.
+    /// The modules between CommonJS modules and others, and those that stand for what is not there.
     fn in_between(&self) -> Vec<JsModule> {
         let made = |name: &str, source: String| JsModule {
             name: name.to_owned(),
@@ -278,18 +331,26 @@ impl<'p> Graph<'p> {
             source_map: None,
         };
         let facades = self.asked.iter().map(|(name, asked)| {
-            let mut names = asked.names.clone();
-            self.exported(&asked.of, &mut names);
-            made(name, common_js::facade(&asked.of, asked.default, &names))
+            let shown = self.exported(&asked.of);
+            let source = common_js::facade(&asked.of, asked.default, &asked.names, &shown);
+            made(name, source)
         });
+        let required = self.required.iter().map(|name| {
+            let source = common_js::required(name, self.with_default.contains(name));
+            made(&common_js::required_name(name), source)
+        });
+        let missing = self.missing.iter();
+        let missing = missing.map(|(name, why)| made(name, common_js::missing(why)));
         let nothing = self
             .nothing
             .then(|| made(NOTHING, common_js::module(NOTHING, "", &[])));
-        facades.chain(nothing).collect()
+        let others = required.chain(missing).chain(nothing);
+        facades.chain(others).collect()
     }
 
-    /// Adds the names that a CommonJS module exports, those of others included.
-    fn exported(&self, module: &str, names: &mut BTreeSet<String>) {
+    /// The names that a CommonJS module exports, those of others included.
+    fn exported(&self, module: &str) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
         let mut seen = BTreeSet::from([module]);
         let mut waiting = vec![module];
         while let Some((own, also)) = waiting.pop().and_then(|module| self.exports.get(module)) {
@@ -300,6 +361,7 @@ impl<'p> Graph<'p> {
                     .filter(|name| seen.insert(name)),
             );
         }
+        names
     }
 }
 

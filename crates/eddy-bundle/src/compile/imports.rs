@@ -58,13 +58,26 @@ pub(crate) fn resolve(
             "Copy the file into the project and import it with a relative path.",
         ));
     }
-    if !relative || importer.is_of_package() {
+    if !relative || packages.own(importer) {
         project.note_packages();
-        return match packages.find(project, importer, specifier, how)? {
-            Found::Nothing => Ok(Target::Nothing),
-            Found::File(path) => of_package(project, specifier, &path),
-        };
+        let found = packages.find(project, importer, specifier, how);
+        // A linked package may be TypeScript, whose rules for relative imports are those of the user's own files.
+        if !relative || found.is_ok() || !packages.is_linked(importer) {
+            return match found? {
+                Found::Nothing => Ok(Target::Nothing),
+                Found::File(path) => of_package(project, specifier, &path),
+            };
+        }
     }
+    of_project(project, importer, specifier)
+}
+
+/// A relative import, as the user's own files write it.
+fn of_project(
+    project: &Project,
+    importer: &SourceFile,
+    specifier: &str,
+) -> Result<Target, BadImport> {
     let Some(base) = join(&importer.name, specifier) else {
         return Err(outside(specifier));
     };
@@ -173,6 +186,14 @@ fn usable(specifier: &str, file: SourceFile) -> Result<SourceFile, BadImport> {
 /// A path from the root, or a URL.
 fn is_address(specifier: &str) -> bool {
     specifier.starts_with('/') || specifier.contains("://") || specifier.starts_with("file:")
+}
+
+/// That nobody knows what is imported.
+pub(crate) fn computed() -> BadImport {
+    bad(
+        "the module of a dynamic import is not known before the code runs",
+        "Name it by a plain string: `import(\"./lib\")`.",
+    )
 }
 
 fn outside(specifier: &str) -> BadImport {

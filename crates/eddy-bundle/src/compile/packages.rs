@@ -8,12 +8,12 @@ mod node;
 mod targets;
 
 use super::imports::BadImport;
-use super::project::{Project, SourceFile};
+use super::project::{Project, SourceFile, is_of_package};
 use json::Json;
 use lookup::Lookup;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::fs::File;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -46,6 +46,8 @@ pub(crate) enum Found {
 pub(crate) struct Packages {
     /// The `package.json` of each folder, if there is one.
     read: RefCell<BTreeMap<PathBuf, Option<Rc<Json>>>>,
+    /// Folders of packages that `node_modules` links to from elsewhere in the project, as workspaces do.
+    linked: RefCell<BTreeSet<PathBuf>>,
 }
 
 impl Packages {
@@ -58,7 +60,32 @@ impl Packages {
         how: How,
     ) -> Result<Found, BadImport> {
         let folder = importer.path.parent().unwrap_or(Path::new("/"));
-        Lookup::new(self, project.root(), specifier, how).named(folder, specifier)
+        let known = self.linked.borrow().len();
+        let found = Lookup::new(self, project.root(), specifier, how).named(folder, specifier);
+        let linked = self.linked.borrow();
+        if linked.len() > known {
+            project.note(linked.iter().map(|own| own.join("package.json")));
+        }
+        found
+    }
+
+    /// Whether the file belongs to a package: it is in `node_modules`, or that has a link to where it is.
+    pub(crate) fn own(&self, file: &SourceFile) -> bool {
+        file.is_of_package() || self.is_linked(file)
+    }
+
+    /// Whether the file belongs to a package that is elsewhere in the project.
+    pub(crate) fn is_linked(&self, file: &SourceFile) -> bool {
+        let linked = self.linked.borrow();
+        !linked.is_empty() && file.path.ancestors().any(|folder| linked.contains(folder))
+    }
+
+    /// The package in this folder was found through `node_modules`.
+    fn found_at(&self, own: &Path, root: &Path) {
+        let inside = own.strip_prefix(root);
+        if inside.is_ok_and(|inside| !is_of_package(inside) && inside != Path::new("")) {
+            self.linked.borrow_mut().insert(own.to_owned());
+        }
     }
 
     /// Whether Node.js takes the file for an ES module whatever it holds: its package says so.
@@ -91,6 +118,10 @@ impl Packages {
 
 /// A package that cannot be read counts as one without a `package.json`.
 fn read(path: &Path) -> Option<Json> {
+    // Opening a pipe would wait for whoever writes to it.
+    if !fs::metadata(path).ok()?.is_file() {
+        return None;
+    }
     let mut text = Vec::new();
     let file = File::open(path).ok()?;
     file.take(MAX_PACKAGE_JSON_BYTES + 1)

@@ -31,6 +31,17 @@ pub(crate) struct Compiled {
     pub(crate) required: BTreeSet<String>,
     /// What it exports, when it is CommonJS.
     pub(crate) exports: Exports,
+    /// Whether it has a default export, when it is none.
+    pub(crate) has_default: bool,
+}
+
+/// What is imported, as the code has it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted<'s> {
+    /// In any case, by this specifier.
+    Always(&'s str),
+    /// When the code comes to it, by this specifier unless it is computed.
+    WhenRun(Option<&'s str>),
 }
 
 /// What an import specifier means.
@@ -51,12 +62,12 @@ pub(crate) fn is_module(name: &str, text: &str) -> bool {
 }
 
 /// Compiles the module `name`, which is written as CommonJS or with `import` and `export`. `resolve` gives
-/// the module name that an import specifier means.
+/// the module name that an import means.
 pub(crate) fn compile(
     name: &str,
     text: &str,
     common_js: bool,
-    resolve: impl FnMut(&str) -> Result<Meant, BadImport>,
+    resolve: impl FnMut(Wanted<'_>) -> Result<Meant, BadImport>,
 ) -> Result<Compiled, Vec<Problem>> {
     let allocator = Allocator::default();
     let file = File { name, text };
@@ -87,25 +98,25 @@ pub(crate) fn compile(
         true => exports::of(&program),
         false => Exports::default(),
     };
-    let mut rewrite = Rewrite::new(file, &allocator, common_js, resolve, &program);
+    let has_default = exports::has_default(&program);
+    let mut rewrite = Rewrite::new(file, &allocator, common_js, resolve, &program, &scoping);
     rewrite.visit_program(&mut program);
     if common_js {
         program.hashbang = None;
     }
-    match rewrite.problems.is_empty() {
-        true => {
-            let (code, map) = print(name, &program, scoping);
-            let (asked, required) = rewrite.asked();
-            Ok(Compiled {
-                code,
-                map,
-                asked,
-                required,
-                exports,
-            })
-        }
-        false => Err(rewrite.problems),
+    if !rewrite.problems.is_empty() {
+        return Err(rewrite.problems);
     }
+    let (asked, required) = rewrite.asked();
+    let (code, map) = print(name, &program, scoping);
+    Ok(Compiled {
+        code,
+        map,
+        asked,
+        required,
+        exports,
+        has_default,
+    })
 }
 
 #[derive(Clone, Copy)]

@@ -6,6 +6,7 @@ mod packages;
 mod paths;
 mod python;
 mod transform;
+mod unusual;
 
 use eddy_bundle::{Bundle, BundleError, BundledCode, JsModule, bundle};
 use std::path::Path;

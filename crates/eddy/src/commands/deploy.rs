@@ -1,6 +1,7 @@
 //! `eddy deploy`: bundle here, compile there.
 
 use crate::args::DeployArgs;
+use crate::bundling::on_a_large_stack;
 use crate::commands::apps::listed;
 use crate::exit::Failed;
 use crate::output::Output;
@@ -39,12 +40,15 @@ pub(crate) async fn run(remote: &Remote, args: &DeployArgs, output: &Output) -> 
 /// Bundles a path; what tools say meanwhile is shown to people, and is part of the error for programs.
 pub(crate) fn bundle(path: &Path, output: &Output) -> Result<Bundle, Failed> {
     let progress = progress::start(output, &format!("Bundling {}", path.display()));
-    let tell = |line: &str| progress.line(output, line);
-    let tell: Option<&dyn Fn(&str)> = match output.is_json() {
-        true => None,
-        false => Some(&tell),
-    };
-    Ok(eddy_bundle::bundle_telling(path, tell)?)
+    let bundle = on_a_large_stack(|| {
+        let tell = |line: &str| progress.line(output, line);
+        let tell: Option<&dyn Fn(&str)> = match output.is_json() {
+            true => None,
+            false => Some(&tell),
+        };
+        eddy_bundle::bundle_telling(path, tell)
+    })?;
+    Ok(bundle?)
 }
 
 /// What an app now offers.

@@ -1,6 +1,7 @@
 //! `eddy dev`: a node with one project on it, deployed again at every save, and what its guests log.
 
 use crate::args::{DevArgs, UpArgs};
+use crate::bundling::on_a_large_stack;
 use crate::commands::logs::{gap, text};
 use crate::commands::up::{self, Serving};
 use crate::dev::Watch;
@@ -132,12 +133,15 @@ impl Project<'_> {
     async fn deploy(&mut self) -> Result<Option<(App, Vec<Example>)>, Failed> {
         let start = now();
         let mut read = Vec::new();
-        let tell = |line: &str| self.output.say(line);
-        let tell: Option<&dyn Fn(&str)> = match self.output.is_json() {
-            true => None,
-            false => Some(&tell),
-        };
-        let bundle = bundle_noting(self.path, tell, &mut read).map_err(EddyError::from);
+        let (path, output) = (self.path, self.output);
+        let bundle = on_a_large_stack(|| {
+            let tell = |line: &str| output.say(line);
+            let tell: Option<&dyn Fn(&str)> = match output.is_json() {
+                true => None,
+                false => Some(&tell),
+            };
+            bundle_noting(path, tell, &mut read).map_err(EddyError::from)
+        })?;
         // Also of one that failed: the save that mends it may be in any of these.
         self.watch.look_at(read)?;
         let deployed = match bundle {

@@ -2,6 +2,7 @@
 //! they can put forward. Each test is a tenant of its own, so none sees what another one did.
 
 use crate::args::TestArgs;
+use crate::bundling::on_a_large_stack;
 use crate::cache;
 use crate::commands::deploy;
 use crate::exit::Failed;
@@ -49,7 +50,7 @@ struct Outcome {
 
 pub(crate) async fn run(args: &TestArgs, output: &Output) -> Result<(), Failed> {
     let app = local::deployment(deploy::bundle(&args.path, output)?, output)?;
-    let files = eddy_bundle::test_files(&args.path)?;
+    let files = on_a_large_stack(|| eddy_bundle::test_files(&args.path))??;
     if files.is_empty() {
         return Err(no_tests(args).into());
     }

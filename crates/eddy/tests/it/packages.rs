@@ -108,6 +108,78 @@ async fn common_js_runs_as_it_does_elsewhere() {
     insta::assert_json_snapshot!(answer(project.path()).await);
 }
 
+/// What compiled code and builds for browsers count on.
+const UNUSUAL: &[(&str, &str)] = &[
+    ("eddy.toml", "name = \"unusual\""),
+    (
+        "index.ts",
+        r#"
+import { fn } from "eddy";
+import compiled from "compiled";
+import own from "own-global";
+import * as throwing from "throwing";
+import umd from "umd";
+import { tries } from "tries";
+export const all = fn(async () => ({
+  compiled: await compiled(), own, throwing: [throwing.fine, Object.keys(throwing).includes('bad')], umd, tries: await tries(),
+}));
+"#,
+    ),
+    // As tsc writes `import esm from "esm"` and `import * as`.
+    (
+        "node_modules/compiled/index.js",
+        r#"
+const theDefault = (all) => (all && all.__esModule ? all : { default: all });
+const esm = require("esm"), bare = require("bare");
+module.exports = async () => [
+  theDefault(esm).default, esm.named(), esm.named(), esm.__esModule, require("esm") === esm,
+  bare.__esModule === undefined, theDefault(bare).default === bare,
+  "__esModule" in (await import("esm")),
+];
+"#,
+    ),
+    (
+        "node_modules/esm/index.mjs",
+        "let count = 0; export const named = () => ++count; export { word as default }; const word = 'the default';",
+    ),
+    (
+        "node_modules/esm/package.json",
+        "{ \"main\": \"index.mjs\" }",
+    ),
+    ("node_modules/bare/index.mjs", "export const one = 1;"),
+    (
+        "node_modules/bare/package.json",
+        "{ \"main\": \"index.mjs\" }",
+    ),
+    (
+        "node_modules/own-global/index.js",
+        "const global = typeof globalThis; module.exports = global;",
+    ),
+    (
+        "node_modules/throwing/index.js",
+        "exports.fine = 1; Object.defineProperty(exports, 'bad', { enumerable: true, get() { throw new Error('deprecated'); } });",
+    ),
+    (
+        "node_modules/umd/index.js",
+        "!function (root, make) { root.umd = make(); module.exports = root.umd; }(self, () => self === globalThis && typeof global);",
+    ),
+    (
+        "node_modules/tries/index.js",
+        r#"
+exports.tries = () => Promise.all(["fs", "gone"].map(async (name) => {
+  try { await (name === "fs" ? import("node:fs") : name === "gone" ? import("not-installed") : import(name)); }
+  catch (error) { return [error instanceof Error, error.code, error.message.split(".")[0]]; }
+}).concat(import(exports.none).catch((error) => [error.code, error.message])));
+"#,
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compiled_code_and_builds_for_browsers_find_what_they_count_on() {
+    let project = project(UNUSUAL);
+    insta::assert_json_snapshot!(answer(project.path()).await);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_package_that_needs_node_is_refused_at_the_deploy() {
     let project = project(&[
@@ -134,6 +206,14 @@ async fn a_package_that_needs_node_is_refused_at_the_deploy() {
         log.contains("there is no Node.js here") && log.contains("fetch"),
         "{log}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn code_that_is_nested_deep_does_not_end_the_process() {
+    let sum = vec!["'a'"; 30_000].join(" + ");
+    let code = format!("import {{ fn }} from 'eddy'; export const all = fn(() => ({sum}).length);");
+    let project = project(&[("eddy.toml", "name = \"deep\""), ("index.ts", &code)]);
+    assert_eq!(answer(project.path()).await, 30_000);
 }
 
 const POPULAR: &str = r#"

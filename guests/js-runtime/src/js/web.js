@@ -9,6 +9,9 @@ export function define(name, value) {
   Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
 }
 
+// What workers call the global object: builds of packages for browsers and workers ask for it.
+define("self", globalThis);
+
 // ---------------------------------------------------------------- console
 
 // Of the running turn: how deep its groups are, its counters, its clocks.

@@ -56,7 +56,10 @@ impl<'l> Lookup<'l> {
             return self.own_import(scope, name);
         }
         if let Some((own, json)) = &scope {
-            if let Some(instead) = replaced(json, &[name]) {
+            // A name that stands for itself is no replacement.
+            if let Some(instead) = replaced(json, &[name])
+                && !matches!(&instead, Json::Text(text) if text == name)
+            {
                 return self.instead(own, &instead);
             }
             if let Some(exports) = exports(json)
@@ -143,6 +146,7 @@ impl<'l> Lookup<'l> {
         }
         // pnpm and workspaces link to where a package is; its own packages are found from there.
         let own = fs::canonicalize(&own).unwrap_or(own);
+        self.packages.found_at(&own, self.root);
         let path = sub_path(name, package).unwrap_or_else(|| ".".to_owned());
         let json = self.packages.json(&own);
         if let Some(exports) = json.as_deref().and_then(exports) {

@@ -2,6 +2,9 @@
 
 use super::json::Json;
 
+/// The longest path that a pattern may grow to: no file system has longer ones.
+const MAX_PATH_BYTES: usize = 1 << 15;
+
 /// What a key leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
@@ -64,7 +67,11 @@ fn captured<'n>(key: &str, name: &'n str) -> Option<&'n str> {
 /// The first that holds. None when no condition does, so that the next one is looked at.
 fn target(value: &Json, captured: &str, conditions: &[&str]) -> Option<Target> {
     match value {
-        Json::Text(text) => Some(Target::To(text.replace('*', captured))),
+        Json::Text(text) => {
+            let grown = text.matches('*').count().saturating_mul(captured.len());
+            let fits = grown.saturating_add(text.len()) <= MAX_PATH_BYTES;
+            fits.then(|| Target::To(text.replace('*', captured)))
+        }
         Json::Null => Some(Target::Nothing),
         Json::List(all) => all
             .iter()

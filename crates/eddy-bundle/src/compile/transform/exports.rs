@@ -1,8 +1,9 @@
-//! What a CommonJS module exports, as far as its code shows: the forms that people and compilers write.
+//! What a CommonJS module exports, as far as its code shows: the forms that people and compilers write. And whether
+//! a module has a default.
 
 use oxc::ast::ast::{
-    Argument, AssignmentExpression, CallExpression, Expression, MemberExpression,
-    ObjectPropertyKind, Program,
+    Argument, AssignmentExpression, CallExpression, ExportSpecifier, Expression, MemberExpression,
+    ObjectPropertyKind, Program, Statement,
 };
 use oxc::ast_visit::{Visit, walk};
 use std::collections::BTreeSet;
@@ -21,6 +22,26 @@ pub(super) fn of(program: &Program<'_>) -> Exports {
     let mut exports = Exports::default();
     exports.visit_program(program);
     exports
+}
+
+/// Whether the module has a default export.
+pub(super) fn has_default(program: &Program<'_>) -> bool {
+    program.body.iter().any(|statement| match statement {
+        Statement::ExportDefaultDeclaration(_) => true,
+        Statement::ExportNamedDeclaration(it) => names_default(&it.specifiers),
+        Statement::ExportFromDeclaration(it) => names_default(&it.specifiers),
+        Statement::ExportAllDeclaration(it) => {
+            let exported = it.exported.as_ref();
+            exported.is_some_and(|name| name.name() == "default")
+        }
+        _ => false,
+    })
+}
+
+fn names_default(specifiers: &[ExportSpecifier<'_>]) -> bool {
+    specifiers
+        .iter()
+        .any(|one| one.exported.name() == "default")
 }
 
 impl Exports {

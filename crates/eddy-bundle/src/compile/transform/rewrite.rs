@@ -1,7 +1,7 @@
 //! Imports rewritten to the names of modules, what is asked of CommonJS noted, and what the runtime cannot run
 //! refused.
 
-use super::{File, Meant};
+use super::{File, Meant, Wanted};
 use crate::compile::imports::BadImport;
 use crate::compile::problem::Problem;
 use oxc::allocator::Allocator;
@@ -12,7 +12,8 @@ use oxc::ast::ast::{
 };
 use oxc::ast::builder::AstBuilder;
 use oxc::ast_visit::{VisitMut, walk_mut};
-use oxc::span::Span;
+use oxc::semantic::{IsGlobalReference as _, Scoping};
+use oxc::span::{GetSpan as _, Span};
 use oxc::str::Str;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +26,7 @@ pub(super) struct Rewrite<'f, 'a, R> {
     allocator: &'a Allocator,
     common_js: bool,
     resolve: R,
+    scoping: &'f Scoping,
     pub(super) problems: Vec<Problem>,
     asked: Vec<(String, String)>,
     required: BTreeSet<String>,
@@ -47,19 +49,21 @@ fn namespaces(program: &Program<'_>) -> BTreeMap<String, Option<String>> {
     all.map(|name| (name, None)).collect()
 }
 
-impl<'f, 'a, R: FnMut(&str) -> Result<Meant, BadImport>> Rewrite<'f, 'a, R> {
+impl<'f, 'a, R: FnMut(Wanted<'_>) -> Result<Meant, BadImport>> Rewrite<'f, 'a, R> {
     pub(super) fn new(
         file: File<'f>,
         allocator: &'a Allocator,
         common_js: bool,
         resolve: R,
         program: &Program<'a>,
+        scoping: &'f Scoping,
     ) -> Self {
         Self {
             file,
             allocator,
             common_js,
             resolve,
+            scoping,
             problems: Vec::new(),
             asked: Vec::new(),
             required: BTreeSet::new(),
@@ -78,15 +82,19 @@ impl<'f, 'a, R: FnMut(&str) -> Result<Meant, BadImport>> Rewrite<'f, 'a, R> {
             self.problems.push(problem.hint(hint));
             return None;
         }
-        match (self.resolve)(literal.value.as_str()) {
-            Ok(Meant { name, common_js }) => {
-                literal.value = Str::from_str_in(&name, &self.allocator);
-                literal.raw = None;
-                common_js.then_some(name)
-            }
+        let wanted = Wanted::Always(literal.value.as_str());
+        let Meant { name, common_js } = self.meant(wanted, literal.span)?;
+        literal.value = Str::from_str_in(&name, &self.allocator);
+        literal.raw = None;
+        common_js.then_some(name)
+    }
+
+    /// What an import at this place means, unless it is refused.
+    fn meant(&mut self, wanted: Wanted<'_>, span: Span) -> Option<Meant> {
+        match (self.resolve)(wanted) {
+            Ok(meant) => Some(meant),
             Err(bad) => {
-                self.problems
-                    .push(self.file.at(literal.span, bad.message).hint(bad.hint));
+                self.refuse(span, &bad.message, &bad.hint);
                 None
             }
         }
@@ -134,7 +142,7 @@ impl<'f, 'a, R: FnMut(&str) -> Result<Meant, BadImport>> Rewrite<'f, 'a, R> {
     }
 }
 
-impl<'a, R: FnMut(&str) -> Result<Meant, BadImport>> VisitMut<'a> for Rewrite<'_, 'a, R> {
+impl<'a, R: FnMut(Wanted<'_>) -> Result<Meant, BadImport>> VisitMut<'a> for Rewrite<'_, 'a, R> {
     fn visit_import_declaration(&mut self, it: &mut ImportDeclaration<'a>) {
         let common_js = self.specifier(&mut it.source);
         if let (Some(of), Some(specifiers)) = (common_js, &it.specifiers) {
@@ -159,16 +167,16 @@ impl<'a, R: FnMut(&str) -> Result<Meant, BadImport>> VisitMut<'a> for Rewrite<'_
     }
 
     fn visit_import_expression(&mut self, it: &mut ImportExpression<'a>) {
-        match &mut it.source {
-            Expression::StringLiteral(literal) => {
-                let _ = self.specifier(literal);
-                it.options = None;
-            }
-            _ => self.refuse(
-                it.span,
-                "the module of a dynamic import is not known before the code runs",
-                "Name it by a plain string: `import(\"./lib\")`.",
-            ),
+        let (specifier, span) = match &it.source {
+            Expression::StringLiteral(literal) => (Some(literal.value), literal.span),
+            _ => (None, it.span),
+        };
+        let wanted = Wanted::WhenRun(specifier.as_ref().map(Str::as_str));
+        if let Some(Meant { name, .. }) = self.meant(wanted, span) {
+            let name = Str::from_str_in(&name, &self.allocator);
+            let builder = AstBuilder::new(self.allocator);
+            it.source = Expression::new_string_literal(span, name, None, &builder);
+            it.options = None;
         }
     }
 
@@ -193,11 +201,9 @@ impl<'a, R: FnMut(&str) -> Result<Meant, BadImport>> VisitMut<'a> for Rewrite<'_
     }
 
     fn visit_expression(&mut self, it: &mut Expression<'a>) {
-        if let Expression::StaticMemberExpression(member) = it
-            && is_node_env(member)
-        {
+        if is_node_env(it, self.scoping) {
             let builder = AstBuilder::new(self.allocator);
-            *it = Expression::new_string_literal(member.span, "production", None, &builder);
+            *it = Expression::new_string_literal(it.span(), "production", None, &builder);
             return;
         }
         walk_mut::walk_expression(self, it);
@@ -221,13 +227,21 @@ impl<'a, R: FnMut(&str) -> Result<Meant, BadImport>> VisitMut<'a> for Rewrite<'_
     }
 }
 
-/// `process.env.NODE_ENV`, by which packages choose their checks.
-fn is_node_env(member: &StaticMemberExpression<'_>) -> bool {
-    let Expression::StaticMemberExpression(env) = &member.object else {
+/// `process.env.NODE_ENV`, by which packages choose their checks; not where `process` is a name of the file.
+fn is_node_env(expression: &Expression<'_>, scoping: &Scoping) -> bool {
+    let Some(env) = object_of(expression, "NODE_ENV") else {
         return false;
     };
-    let Expression::Identifier(process) = &env.object else {
-        return false;
-    };
-    member.property.name == "NODE_ENV" && env.property.name == "env" && process.name == "process"
+    match object_of(env, "env").map(Expression::get_inner_expression) {
+        Some(Expression::Identifier(process)) => {
+            process.name == "process" && process.is_global_reference(scoping)
+        }
+        _ => false,
+    }
+}
+
+/// What `expression` takes the property `name` of, if it does: `object.name`, `object?.name`, `object["name"]`.
+fn object_of<'e, 'a>(expression: &'e Expression<'a>, name: &str) -> Option<&'e Expression<'a>> {
+    let member = expression.get_member_expr()?;
+    (member.static_property_name() == Some(name)).then(|| member.object())
 }
