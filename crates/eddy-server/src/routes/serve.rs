@@ -12,7 +12,6 @@ use axum::http::uri::{Authority, Scheme};
 use axum::http::{HeaderMap, HeaderName, Uri, header};
 use axum::response::Response;
 use axum::routing::any;
-use bytes::Bytes;
 use eddy_api::headers;
 use eddy_node::{Answered, CallOptions, HttpError, TenantPermit};
 use eddy_types::{EddyError, ErrorCode, Name};
@@ -39,7 +38,16 @@ const OF_THE_CONNECTION: [&str; 9] = [
 
 /// A request's share of what the node does at once; it goes when the answer has gone out.
 #[derive(Clone)]
-pub(crate) struct InFlight(pub(crate) Arc<OwnedSemaphorePermit>);
+pub(crate) struct InFlight {
+    _place: Arc<OwnedSemaphorePermit>,
+}
+
+impl InFlight {
+    pub(crate) fn new(place: OwnedSemaphorePermit) -> Self {
+        let _place = Arc::new(place);
+        Self { _place }
+    }
+}
 
 /// Not part of the description: what is asked and answered is the apps'.
 pub(crate) fn route() -> Router<AppState> {
@@ -72,8 +80,8 @@ async fn serve(
     let request = Request::from_parts(parts, body);
     let answered = state
         .node
-        .answer(who.tenant(), &target.app, request, options);
-    Ok(response(answered.await?, place))
+        .answer(who.tenant(), &target.app, request, options, place);
+    Ok(response(answered.await?))
 }
 
 /// What a path names.
@@ -153,15 +161,9 @@ fn remove_own(headers: &mut HeaderMap, open: bool) {
     }
 }
 
-fn response(answered: Answered, place: Option<InFlight>) -> Response {
-    let place = place.map(|place| place.0);
+fn response(answered: Answered) -> Response {
     let mut response = match answered.outcome {
-        Ok(response) => response.map(|body| {
-            Body::new(body.map_frame(move |frame: http_body::Frame<Bytes>| {
-                let _held = &place;
-                frame
-            }))
-        }),
+        Ok(response) => response.map(Body::new),
         Err(error) => problem(&error),
     };
     let id = invocation_id(answered.invocation);
