@@ -143,6 +143,23 @@ async fn a_body_goes_on_while_it_comes() {
     );
 }
 
+#[tokio::test]
+async fn half_a_request_does_not_look_whole() {
+    let (port, mut came) = other(HELLO).await;
+    let server = web_that_reaches(port).await;
+    let head = format!(
+        "POST /apps/web/forward?to=127.0.0.1:{port}/ HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         eddy-timeout: 500ms\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n"
+    );
+    let wire = Wire::open(&server, &head).await;
+    let request = came.recv().await.expect("a request");
+    assert!(
+        request.contains("one") && !request.ends_with("0\r\n\r\n"),
+        "{request}"
+    );
+    assert!(wire.rest().await.contains("deadline-exceeded"));
+}
+
 /// Fields, immutable headers, one body for each message, lengths, options: in the guest.
 #[tokio::test]
 async fn the_rules_of_wasi_http_hold() {
