@@ -52,6 +52,11 @@ async fn another_tenants_app_is_no_app_and_the_token_stays_here() {
         bodies.push(answer.body.replace(app, "*"));
     }
     assert_eq!(bodies[0], bodies[1]);
+    let broken = server.send("GET", "/apps/web-shop/trap?when=before", &call, "");
+    let broken = broken.await;
+    assert_eq!((broken.status, &*broken.code()), (500, "guest-trap"));
+    assert!(broken.head.contains("eddy-invocation: "), "{broken:?}");
+    assert!(!broken.body.contains("wasm"), "no insides: {broken:?}");
     let nobody = server.send("GET", "/apps/web-shop/about", "", "").await;
     assert_eq!(nobody.code(), "unauthenticated");
     let read = token(
