@@ -103,6 +103,10 @@ impl Node {
                 Ok(self.bodiless(response, client))
             }
             Ok(response) => Ok(self.deliver(response, client, Box::new((held, options.permit)))),
+            Err(error) if ended.is_terminated() => {
+                client.served();
+                Err(error)
+            }
             Err(error) => {
                 // The handler may go on after it has set an error.
                 let end = served_by(ended, client, ANSWER_READ_TIMEOUT);
