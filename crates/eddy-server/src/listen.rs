@@ -321,7 +321,7 @@ impl Connections {
         let session = caller::session_with_an_app(node, request.headers())?;
         let permit = Arc::new(session.admit()?);
         let place = self.in_flight.clone().try_acquire_owned();
-        let place = serve::InFlight(Arc::new(place.map_err(|_| link::full())?));
+        let place = serve::InFlight::new(place.map_err(|_| link::full())?);
         let extensions = request.extensions_mut();
         extensions.insert(permit);
         extensions.insert(place);

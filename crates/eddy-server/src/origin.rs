@@ -32,8 +32,12 @@ pub(crate) fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), EddyError> {
     Ok(())
 }
 
-/// `localhost`, a name below it, or a loopback address; any port.
+/// `localhost`, a name below it, or a loopback address; any port. Not with a user in front: programs that split at the `:`
+/// would read another name.
 fn is_local(authority: &Authority) -> bool {
+    if authority.as_str().contains('@') {
+        return false;
+    }
     let host = authority.host();
     let bare = host
         .strip_prefix('[')
@@ -132,6 +136,7 @@ mod tests {
             "[::]:7400",
             "",
             "local host",
+            "rebound.example:80@localhost",
             "\u{e4}.localhost",
         ] {
             let error = of("/", header::HOST, &[bad]).expect_err(bad);

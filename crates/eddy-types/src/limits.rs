@@ -135,6 +135,8 @@ pub const DEPLOY_GUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest pause in the body of a request.
 pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time that a client may leave a piece of an app's answer unread, and that an answer is made which nobody reads.
+pub const ANSWER_READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Tokens of one tenant, and of the node itself.
 pub const MAX_TOKENS_PER_TENANT: usize = 1000;
 /// Deploys of one tenant that may wait for their turn.

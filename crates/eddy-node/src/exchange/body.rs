@@ -1,4 +1,5 @@
-//! Bodies on their way through: one that has to keep coming, and one that says when its reader is gone.
+//! Bodies on their way through: one that has to keep coming, and those that nobody reads. The answer that a client reads
+//! is in `delivered`.
 
 use bytes::Bytes;
 use eddy_wasm::{HttpBody, HttpError};
@@ -32,73 +33,6 @@ impl Drop for Client {
     }
 }
 
-/// The body of an answer. A server that has sent as many bytes as were announced does not look for the end.
-pub(super) struct Delivered {
-    inner: HttpBody,
-    /// Until all is delivered.
-    client: Option<Client>,
-    left: Option<u64>,
-}
-
-impl Delivered {
-    /// Looks whether the client takes all of the answer.
-    pub(super) fn watch(
-        response: http::Response<HttpBody>,
-        client: Client,
-    ) -> http::Response<HttpBody> {
-        let announced = response.headers().get(http::header::CONTENT_LENGTH);
-        let left = announced.and_then(|length| length.to_str().ok()?.parse().ok());
-        response.map(|inner| {
-            let mut delivered = Self {
-                inner,
-                client: Some(client),
-                left,
-            };
-            delivered.look();
-            delivered.boxed_unsync()
-        })
-    }
-
-    fn look(&mut self) {
-        if (self.inner.is_end_stream() || self.left == Some(0))
-            && let Some(client) = self.client.take()
-        {
-            client.served();
-        }
-    }
-}
-
-impl Body for Delivered {
-    type Data = Bytes;
-    type Error = HttpError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
-        let this = self.get_mut();
-        let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
-        match &frame {
-            None => this.left = Some(0),
-            Some(Ok(frame)) => {
-                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-                this.left = this.left.map(|left| left.saturating_sub(bytes));
-            }
-            Some(Err(_)) => {}
-        }
-        this.look();
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
 /// Whether an answer has no body by its status.
 pub(super) fn is_without_body(response: &http::Response<HttpBody>) -> bool {
     matches!(
@@ -107,9 +41,17 @@ pub(super) fn is_without_body(response: &http::Response<HttpBody>) -> bool {
     )
 }
 
-/// Reads a body that nobody wants to its end.
-pub(super) async fn drain(mut body: HttpBody) {
-    while let Some(Ok(_)) = body.frame().await {}
+/// Reads a body that nobody wants to its end, for at most `within`: a handler that writes for longer writes for nobody.
+pub(super) async fn drain(mut body: HttpBody, client: Client, within: Duration) {
+    let read = async { while let Some(Ok(_)) = body.frame().await {} };
+    served_by(read, client, within).await;
+}
+
+/// Lets `end` come within some time. Then the client has all that it gets, else it counts as gone.
+pub(super) async fn served_by(end: impl Future, client: Client, within: Duration) {
+    if tokio::time::timeout(within, end).await.is_ok() {
+        client.served();
+    }
 }
 
 /// No body, of a length that is not said.
@@ -180,39 +122,23 @@ impl<B: Body<Data = Bytes, Error = HttpError> + Unpin> Body for Paced<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::{FutureExt as _, StreamExt as _};
-    use http_body_util::{Full, StreamBody};
+    use futures::StreamExt as _;
+    use http_body_util::StreamBody;
 
-    fn full(text: &'static str) -> HttpBody {
-        let body = Full::new(Bytes::from_static(text.as_bytes()));
-        body.map_err(|never| match never {}).boxed_unsync()
-    }
-
-    fn delivered(body: HttpBody, length: Option<&'static str>) -> (HttpBody, CancellationToken) {
+    #[tokio::test]
+    async fn what_nobody_reads_is_not_made_for_ever() {
+        let within = Duration::from_millis(5);
+        let piece = || Ok(Frame::data(Bytes::from_static(b"x")));
+        let short = futures::stream::iter([piece()]);
         let gone = CancellationToken::new();
-        let mut response = http::Response::new(body);
-        if let Some(length) = length {
-            let value = http::HeaderValue::from_static(length);
-            response.headers_mut().insert("content-length", value);
-        }
-        let response = Delivered::watch(response, Client::new(gone.clone()));
-        (response.into_body(), gone)
-    }
+        let body = StreamBody::new(short).boxed_unsync();
+        drain(body, Client::new(gone.clone()), within).await;
+        assert!(!gone.is_cancelled(), "it ended");
 
-    #[test]
-    fn a_reader_that_leaves_early_is_gone_and_one_that_has_all_is_not() {
-        let (body, gone) = delivered(full("four"), None);
-        drop(body);
-        assert!(gone.is_cancelled());
-
-        let (mut body, gone) = delivered(full("four"), Some("4"));
-        assert!(body.frame().now_or_never().is_some());
-        drop(body);
-        assert!(!gone.is_cancelled(), "as much as was announced");
-
-        let (body, gone) = delivered(full(""), None);
-        drop(body);
-        assert!(!gone.is_cancelled(), "there was nothing to read");
+        let endless = futures::stream::once(std::future::ready(piece()));
+        let body = StreamBody::new(endless.chain(futures::stream::pending())).boxed_unsync();
+        drain(body, Client::new(gone.clone()), within).await;
+        assert!(gone.is_cancelled(), "it would never end");
     }
 
     #[tokio::test]

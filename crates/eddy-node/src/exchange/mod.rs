@@ -5,6 +5,7 @@
 //! would tell a handler that streams for ever. When the answer is complete the handler goes on to its end.
 
 mod body;
+mod delivered;
 mod outbound;
 
 use crate::attempt::{self, Attempt, Permit, commit};
@@ -18,10 +19,11 @@ use crate::node::Node;
 use crate::requests::{deadline_of, let_in, refuse_when_stopping};
 use crate::runs;
 use crate::spares;
-use body::{Client, Delivered, Paced, drain, is_without_body};
+use body::{Client, Paced, drain, is_without_body, served_by};
 use bytes::Bytes;
+use delivered::{Held, deliver};
 use eddy_core::{CallChain, FunctionStart, MessageId, Outcome};
-use eddy_types::limits::BODY_READ_TIMEOUT;
+use eddy_types::limits::{ANSWER_READ_TIMEOUT, BODY_READ_TIMEOUT};
 use eddy_types::{EddyError, ErrorCode, FunctionId, GuestFailure, Name, TenantId};
 use eddy_wasm::{Answer, Exchange, HttpBody, Instance, Printed};
 use futures::FutureExt as _;
@@ -60,7 +62,8 @@ struct Admitted {
 
 impl Node {
     /// Lets an app answer a request. The request's address is whole, and its path is the one within the app. Dropping
-    /// the future, or the answer's body before its end, says that the client is gone.
+    /// the future, or the answer's body before its end, says that the client is gone; so does not reading it. `held` is
+    /// dropped when the answer has gone out.
     ///
     /// # Errors
     /// When the request reached no function: `unknown-app`, `unknown-route`, `overloaded`, ...
@@ -70,6 +73,7 @@ impl Node {
         app: &Name,
         request: http::Request<HttpBody>,
         options: CallOptions,
+        held: impl Send + 'static,
     ) -> Result<Answered, EddyError> {
         let inner = &self.inner;
         refuse_when_stopping(inner)?;
@@ -79,7 +83,7 @@ impl Node {
         let gone = CancellationToken::new();
         let client = Client::new(gone.clone());
         let (head, answer) = oneshot::channel();
-        let (end, ended) = oneshot::channel();
+        let (end, mut ended) = oneshot::channel();
         let admitted = admit(inner, &app, tenant, name, &options)?;
         let id = admitted.start.id;
         let work = Request {
@@ -90,7 +94,7 @@ impl Node {
             gone,
         };
         begin(inner, Box::pin(work.run(inner.clone(), app.clone())));
-        let outcome = first_of(answer, ended).await;
+        let outcome = first_of(answer, &mut ended).await;
         if let Some(traceparent) = options.traceparent {
             inner.recent.traced(id, traceparent);
         }
@@ -98,9 +102,15 @@ impl Node {
             Ok(response) if without_body || is_without_body(&response) => {
                 Ok(self.bodiless(response, client))
             }
-            Ok(response) => Ok(Delivered::watch(response, client)),
-            Err(error) => {
+            Ok(response) => Ok(self.deliver(response, client, Box::new((held, options.permit)))),
+            Err(error) if ended.is_terminated() => {
                 client.served();
+                Err(error)
+            }
+            Err(error) => {
+                // The handler may go on after it has set an error.
+                let end = served_by(ended, client, ANSWER_READ_TIMEOUT);
+                inner.tasks.spawn(end);
                 Err(error)
             }
         };
@@ -110,15 +120,27 @@ impl Node {
         })
     }
 
+    /// An answer that its client reads in time.
+    fn deliver(
+        &self,
+        response: http::Response<HttpBody>,
+        client: Client,
+        held: Held,
+    ) -> http::Response<HttpBody> {
+        let (response, watching) = deliver(response, client, held, ANSWER_READ_TIMEOUT);
+        self.inner.tasks.spawn(watching);
+        response
+    }
+
     /// The head of an answer that has no body. Whatever the guest writes goes nowhere, as it does with other servers.
     fn bodiless(
         &self,
         response: http::Response<HttpBody>,
         client: Client,
     ) -> http::Response<HttpBody> {
-        client.served();
         let (head, body) = response.into_parts();
-        self.inner.tasks.spawn(drain(body));
+        let drained = drain(body, client, ANSWER_READ_TIMEOUT);
+        self.inner.tasks.spawn(drained);
         http::Response::from_parts(head, body::none())
     }
 }
@@ -166,7 +188,7 @@ fn begin(inner: &Inner, mut work: Work) {
 /// The answer, or the error that the handler ended with before there was one.
 async fn first_of(
     answer: oneshot::Receiver<Answer>,
-    ended: oneshot::Receiver<Outcome>,
+    ended: &mut oneshot::Receiver<Outcome>,
 ) -> Result<http::Response<HttpBody>, EddyError> {
     match answer.await {
         Ok(Ok(response)) if !response.status().is_informational() => Ok(response),

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use eddy_types::limits::{MAX_NESTED_WAIT, MAX_PENDING_PER_TURN};
 use eddy_types::{EddyError, Timestamp};
 use eddy_wasm::{HttpBody, HttpError, LogLevel, Outbound, OutboundFuture, OutboundOptions};
+use http::{HeaderName, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
@@ -19,9 +20,16 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 type Log = Arc<dyn Fn(LogLevel, &str) + Send + Sync>;
+
+/// What a guest may not say of the node's connection, beside what `wasi:http` forbids: an answer has these, too.
+const OF_THE_CONNECTION: [HeaderName; 3] = [header::EXPECT, header::TE, header::TRAILER];
+
+/// For connecting, when a guest limits only the time to the first byte.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
 
 /// Makes the outbound requests of one invocation.
 pub(super) struct AppOutbound {
@@ -73,10 +81,13 @@ impl AppOutbound {
         }))
     }
 
-    fn checked(&self, request: http::Request<HttpBody>) -> Result<reqwest::Request, HttpError> {
+    fn checked(&self, mut request: http::Request<HttpBody>) -> Result<reqwest::Request, HttpError> {
         let url = Url::parse(&request.uri().to_string()).map_err(|_| HttpError::InvalidAddress)?;
         if let Err(error) = self.caller.app.reach.check(&url) {
             return Err(denied(&error, HttpError::Denied, &self.log));
+        }
+        for name in OF_THE_CONNECTION {
+            request.headers_mut().remove(name);
         }
         let request = request.map(|body| match body.is_end_stream() {
             true => reqwest::Body::default(),
@@ -99,12 +110,18 @@ impl Outbound for AppOutbound {
 
 /// When an answer has to have begun. The connection has its time of it, too: it is not told apart.
 fn head_deadline(caller: &Caller, options: OutboundOptions) -> Timestamp {
-    let most = MAX_NESTED_WAIT;
-    let connect = options.connect.unwrap_or(most);
-    let asked = connect.saturating_add(options.first_byte.unwrap_or(most));
     caller
         .nested_deadline()
-        .min(clock::now().plus(asked.min(most)))
+        .min(clock::now().plus(wait(options)))
+}
+
+/// The time for the connection and the first byte together.
+fn wait(options: OutboundOptions) -> Duration {
+    let asked = match (options.connect, options.first_byte) {
+        (connect, Some(first_byte)) => connect.unwrap_or(CONNECT_TIME).saturating_add(first_byte),
+        (_, None) => MAX_NESTED_WAIT,
+    };
+    asked.min(MAX_NESTED_WAIT)
 }
 
 /// The guest is told a code only; what to do about it is in the log.
@@ -133,6 +150,15 @@ fn reason(error: &reqwest::Error) -> HttpError {
         match cause.downcast_ref::<io::Error>()?.kind() {
             io::ErrorKind::ConnectionRefused => Some(HttpError::Refused),
             io::ErrorKind::InvalidData => Some(HttpError::Tls),
+            io::ErrorKind::TimedOut if error.is_connect() => Some(HttpError::ConnectTimeout),
+            io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::AddrNotAvailable => Some(HttpError::Unreachable),
+            // A name that is not found has a kind of its own.
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof => Some(HttpError::Closed),
             _ => None,
         }
     });
@@ -165,5 +191,27 @@ impl Body for Shareable {
 
     fn size_hint(&self) -> SizeHint {
         self.0.lock().size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_byte_has_a_time_by_itself() {
+        let seconds = |connect: Option<u64>, first_byte: Option<u64>| {
+            let options = OutboundOptions {
+                connect: connect.map(Duration::from_secs),
+                first_byte: first_byte.map(Duration::from_secs),
+                between_bytes: None,
+            };
+            wait(options).as_secs()
+        };
+        assert_eq!(seconds(None, None), 60);
+        assert_eq!(seconds(Some(2), None), 60);
+        assert_eq!(seconds(Some(2), Some(3)), 5);
+        assert_eq!(seconds(None, Some(3)), 8);
+        assert_eq!(seconds(None, Some(3600)), 60);
     }
 }

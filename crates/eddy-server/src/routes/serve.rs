@@ -9,10 +9,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::uri::{Authority, Scheme};
-use axum::http::{HeaderMap, HeaderName, Uri, header};
+use axum::http::{HeaderMap, HeaderName, Method, Uri, header};
 use axum::response::Response;
 use axum::routing::any;
-use bytes::Bytes;
 use eddy_api::headers;
 use eddy_node::{Answered, CallOptions, HttpError, TenantPermit};
 use eddy_types::{EddyError, ErrorCode, Name};
@@ -39,7 +38,16 @@ const OF_THE_CONNECTION: [&str; 9] = [
 
 /// A request's share of what the node does at once; it goes when the answer has gone out.
 #[derive(Clone)]
-pub(crate) struct InFlight(pub(crate) Arc<OwnedSemaphorePermit>);
+pub(crate) struct InFlight {
+    _place: Arc<OwnedSemaphorePermit>,
+}
+
+impl InFlight {
+    pub(crate) fn new(place: OwnedSemaphorePermit) -> Self {
+        let _place = Arc::new(place);
+        Self { _place }
+    }
+}
 
 /// Not part of the description: what is asked and answered is the apps'.
 pub(crate) fn route() -> Router<AppState> {
@@ -54,6 +62,9 @@ async fn serve(
     who: Who<caller::Call>,
     request: Request,
 ) -> Result<Response, Failure> {
+    if request.method() == Method::CONNECT {
+        return Err(no_tunnel());
+    }
     let (mut parts, body) = request.into_parts();
     let options = CallOptions {
         permit: parts.extensions.get::<Arc<TenantPermit>>().cloned(),
@@ -72,8 +83,8 @@ async fn serve(
     let request = Request::from_parts(parts, body);
     let answered = state
         .node
-        .answer(who.tenant(), &target.app, request, options);
-    Ok(response(answered.await?, place))
+        .answer(who.tenant(), &target.app, request, options, place);
+    Ok(response(answered.await?, who.is_open()))
 }
 
 /// What a path names.
@@ -93,6 +104,12 @@ impl Target {
             Some(at) => named.split_at(at),
             None => (named, "/"),
         };
+        if app.is_empty() {
+            return Err(
+                EddyError::new(ErrorCode::UnknownRoute, format!("{path} names no app"))
+                    .hint("Write /apps/APP/..., with the name of an app."),
+            );
+        }
         let query = uri.query().map(|query| format!("?{query}"));
         let decoded = percent_decode_str(app).decode_utf8_lossy();
         Ok(Self {
@@ -119,54 +136,89 @@ impl Target {
 /// The name that the client asks for: of HTTP/2 in the address, else in `Host`. HTTP/1.0 has none.
 fn authority(uri: &Uri, headers: &HeaderMap) -> Result<Authority, EddyError> {
     if let Some(authority) = uri.authority() {
-        return Ok(authority.clone());
+        let good = Some(authority.clone()).filter(is_host);
+        return good.ok_or_else(|| no_host(authority.as_str()));
     }
     let Some(host) = options::single(headers, header::HOST.as_str())? else {
         return Ok(Authority::from_static("localhost"));
     };
-    let parsed = Authority::try_from(host.as_bytes());
-    parsed.map_err(|_| {
-        EddyError::new(
-            ErrorCode::InvalidArgument,
-            format!("the header Host says {host:?}, which is no host"),
-        )
-    })
+    let parsed = Authority::try_from(host.as_bytes()).ok().filter(is_host);
+    parsed.ok_or_else(|| no_host(&String::from_utf8_lossy(host.as_bytes())))
 }
 
-/// Takes away what is the connection's, and the token: it is for the node, and would let the app act as its caller.
-fn remove_own(headers: &mut HeaderMap, open: bool) {
-    let listed: Vec<HeaderName> = headers
+/// A host and a port; nobody in front of them (RFC 9110, section 4.2.4).
+fn is_host(authority: &Authority) -> bool {
+    !authority.as_str().contains('@')
+}
+
+fn no_host(said: &str) -> EddyError {
+    EddyError::new(
+        ErrorCode::InvalidArgument,
+        format!("the request is for {said:?}, which is no host"),
+    )
+    .hint("The header Host, or :authority, is a name or an address, and a port.")
+}
+
+/// Its answer would turn the connection into one that carries anything.
+fn no_tunnel() -> Failure {
+    EddyError::new(
+        ErrorCode::MethodNotAllowed,
+        "apps make no tunnels: CONNECT is not passed on",
+    )
+    .hint("Every other method is.")
+    .into()
+}
+
+/// Takes away what is the connection's, what the node has followed, and the token: it is for the node, and would let the
+/// app act as its caller.
+fn remove_own(fields: &mut HeaderMap, open: bool) {
+    let listed: Vec<HeaderName> = fields
         .get_all(header::CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|names| names.split(','))
         .filter_map(|name| name.trim().parse().ok())
+        // A client could have its proxy's words taken away with it.
+        .filter(|name: &HeaderName| !says_whence(name))
         .collect();
     for name in listed {
-        headers.remove(name);
+        fields.remove(name);
     }
     for name in OF_THE_CONNECTION {
-        headers.remove(name);
+        fields.remove(name);
+    }
+    for name in [headers::TIMEOUT, headers::TENANT] {
+        fields.remove(name);
     }
     if !open {
-        headers.remove(header::AUTHORIZATION);
+        fields.remove(header::AUTHORIZATION);
     }
 }
 
-fn response(answered: Answered, place: Option<InFlight>) -> Response {
-    let place = place.map(|place| place.0);
+fn says_whence(name: &HeaderName) -> bool {
+    name == header::FORWARDED || name.as_str().starts_with("x-forwarded-")
+}
+
+fn response(answered: Answered, open: bool) -> Response {
     let mut response = match answered.outcome {
-        Ok(response) => response.map(|body| {
-            Body::new(body.map_frame(move |frame: http_body::Frame<Bytes>| {
-                let _held = &place;
-                frame
-            }))
-        }),
-        Err(error) => problem(&error),
+        Ok(response) => response.map(Body::new),
+        Err(error) if open => problem(&error),
+        Err(error) => problem(&for_a_visitor(&error)),
     };
     let id = invocation_id(answered.invocation);
     response.headers_mut().insert(headers::INVOCATION, id);
     response
+}
+
+/// What a client of a node with tokens is told when a handler failed: how its code broke is for those who may read the
+/// history.
+fn for_a_visitor(error: &EddyError) -> EddyError {
+    let told = "the app did not answer this request; the record of the invocation says why";
+    let told = EddyError::new(error.code, told);
+    match error.retry_after {
+        Some(after) => told.retry_after(after),
+        None => told,
+    }
 }
 
 #[cfg(test)]
@@ -199,26 +251,56 @@ mod tests {
             "//x/%2F/../?a=%20&b",
         );
         seen_at("http://a/apps/sh%6fp/x", "/apps/sh%6fp", "/x");
-        for bad in ["/apps/%ff/x", "/apps//x", "/apps/a%2Fb/x"] {
+        for bad in ["/apps/%ff/x", "/apps/a%2Fb/x"] {
             assert_eq!(seen(bad), Err(ErrorCode::InvalidName), "{bad}");
         }
+        assert_eq!(seen("/apps//x"), Err(ErrorCode::UnknownRoute));
+    }
+
+    #[test]
+    fn a_host_has_no_user() {
+        let whose = |uri: &'static str, host: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(host) = host {
+                headers.insert(header::HOST, HeaderValue::from_static(host));
+            }
+            let authority = authority(&Uri::from_static(uri), &headers);
+            authority
+                .map(|host| host.to_string())
+                .map_err(|error| error.code)
+        };
+        let (bad, good) = (
+            "evil.example:80@localhost",
+            Ok("shop.example:81".to_owned()),
+        );
+        assert_eq!(whose("/", Some("shop.example:81")), good);
+        assert_eq!(whose("http://shop.example:81/", None), good);
+        assert_eq!(whose("/", Some(bad)), Err(ErrorCode::InvalidArgument));
+        let uri = "http://evil.example:80@localhost/";
+        assert_eq!(whose(uri, None), Err(ErrorCode::InvalidArgument));
     }
 
     #[test]
     fn what_is_the_connections_stays_with_it() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
-            ("connection", "close, X-Hop"),
+            ("connection", "close, X-Hop, X-Forwarded-For, Forwarded"),
             ("x-hop", "1"),
+            ("eddy-timeout", "5s"),
+            ("eddy-tenant", "shop"),
             ("te", "trailers"),
             ("authorization", "Bearer secret"),
             ("x-own", "stays"),
+            ("x-forwarded-for", "203.0.113.7"),
+            ("forwarded", "for=203.0.113.7"),
         ] {
             headers.insert(name, HeaderValue::from_static(value));
         }
         let mut open = headers.clone();
         remove_own(&mut headers, false);
-        assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-own"]);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["forwarded", "x-forwarded-for", "x-own"]);
         remove_own(&mut open, true);
         assert!(
             open.contains_key("authorization"),

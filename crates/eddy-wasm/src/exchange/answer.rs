@@ -1,4 +1,5 @@
-//! The answer of a guest on its way out. Its body must not look whole when the guest broke before it had ended it.
+//! The answer of a guest on its way out. Its body must not look whole when the guest broke before it had ended it; nor may
+//! that of a request that it makes.
 
 use super::{HttpBody, HttpError};
 use bytes::Bytes;
@@ -25,20 +26,15 @@ pub(super) struct Unbroken {
 impl Unbroken {
     /// Lets bodies of answers see whether the guest broke.
     pub(super) fn watch(&self, respond: Respond) -> Respond {
-        let broken = self.broken.clone();
+        let broken = self.flag();
         Box::new(move |answer| {
-            respond(answer.map(|response| {
-                response.map(|inner| {
-                    let ended = false;
-                    Watched {
-                        inner,
-                        broken,
-                        ended,
-                    }
-                    .boxed_unsync()
-                })
-            }));
+            respond(answer.map(|response| response.map(|body| watched(body, broken))));
         })
+    }
+
+    /// Set once the guest broke.
+    pub(super) fn flag(&self) -> Arc<AtomicBool> {
+        self.broken.clone()
     }
 
     /// The handler has returned.
@@ -53,6 +49,17 @@ impl Drop for Unbroken {
             self.broken.store(true, Ordering::Release);
         }
     }
+}
+
+/// A body of the guest's, answer or outbound request, that breaks with it.
+pub(super) fn watched(inner: HttpBody, broken: Arc<AtomicBool>) -> HttpBody {
+    let ended = false;
+    Watched {
+        inner,
+        broken,
+        ended,
+    }
+    .boxed_unsync()
 }
 
 /// A body whose end counts only when its guest did not break.

@@ -17,6 +17,10 @@ pub enum HttpError {
     UnknownHost,
     /// The other side takes no connection.
     Refused,
+    /// No way leads to the host.
+    Unreachable,
+    /// The other side did not take the connection in time.
+    ConnectTimeout,
     /// The connection ended, or the other side gave up.
     Closed,
     /// The other side's certificate is not good, or it speaks no TLS.
@@ -41,6 +45,8 @@ impl fmt::Display for HttpError {
             Self::InvalidAddress => "the address is not a URL",
             Self::UnknownHost => "there is no such host",
             Self::Refused => "the host takes no connection",
+            Self::Unreachable => "no way leads to the host",
+            Self::ConnectTimeout => "the host did not take the connection in time",
             Self::Closed => "the connection ended early",
             Self::Tls => "TLS failed",
             Self::ResponseTimeout => "no answer came in time",
@@ -62,6 +68,8 @@ impl From<HttpError> for Error {
             HttpError::InvalidAddress => Self::HttpRequestUriInvalid,
             HttpError::UnknownHost => Self::DestinationNotFound,
             HttpError::Refused => Self::ConnectionRefused,
+            HttpError::Unreachable => Self::DestinationUnavailable,
+            HttpError::ConnectTimeout => Self::ConnectionTimeout,
             HttpError::Closed => Self::ConnectionTerminated,
             HttpError::Tls => Self::TlsProtocolError,
             HttpError::ResponseTimeout => Self::HttpResponseTimeout,

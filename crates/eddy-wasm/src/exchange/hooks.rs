@@ -1,5 +1,6 @@
 //! What `wasi:http` asks of its host: outbound requests, which go to [`Outbound`], and the sizes of pieces.
 
+use super::answer::watched;
 use super::{HttpBody, HttpError};
 use crate::state::State;
 use eddy_types::limits::{MAX_HTTP_CHUNK_BYTES, MAX_HTTP_FIELDS_BYTES};
@@ -7,6 +8,8 @@ use http::HeaderName;
 use http_body_util::BodyExt as _;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView,
@@ -59,11 +62,14 @@ impl Default for Http {
 struct Hooks {
     /// None outside of an exchange: while the component starts, and when its handler has returned.
     outbound: Option<Box<dyn Outbound>>,
+    /// Set when the guest broke, before its bodies end.
+    broken: Arc<AtomicBool>,
 }
 
 impl State {
-    pub(crate) fn begin_http(&mut self, outbound: Box<dyn Outbound>) {
-        self.http.get_or_insert_default().hooks.outbound = Some(outbound);
+    pub(crate) fn begin_http(&mut self, outbound: Box<dyn Outbound>, broken: Arc<AtomicBool>) {
+        let outbound = Some(outbound);
+        self.http.get_or_insert_default().hooks = Hooks { outbound, broken };
     }
 
     /// Ends what the guest has left under way.
@@ -109,7 +115,11 @@ impl WasiHttpHooks for Hooks {
             first_byte: options.first_byte_timeout,
             between_bytes: options.between_bytes_timeout,
         };
-        let request = request.map(|body| body.map_err(HttpError::from).boxed_unsync());
+        let broken = self.broken.clone();
+        let request = request.map(|body| {
+            let body = body.map_err(HttpError::from).boxed_unsync();
+            watched(body, broken)
+        });
         let answer = outbound.send(request, options);
         Box::new(async move {
             let response = answer.await?;

@@ -71,7 +71,7 @@ impl Instance {
         let output = {
             let state = self.store_mut().data_mut();
             state.begin_turn(exchange.host, cancel.clone());
-            state.begin_http(exchange.outbound);
+            state.begin_http(exchange.outbound, unbroken.flag());
             state.wasi.output()
         };
         let mut printed = exchange.printed;

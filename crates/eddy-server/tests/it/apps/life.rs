@@ -52,6 +52,17 @@ async fn another_tenants_app_is_no_app_and_the_token_stays_here() {
         bodies.push(answer.body.replace(app, "*"));
     }
     assert_eq!(bodies[0], bodies[1]);
+    let broken = server.send("GET", "/apps/web-shop/trap?when=before", &call, "");
+    let broken = broken.await;
+    assert_eq!((broken.status, &*broken.code()), (500, "guest-trap"));
+    assert!(broken.head.contains("eddy-invocation: "), "{broken:?}");
+    let told = broken.json();
+    assert!(told.get("hint").is_none(), "no insides: {told}");
+    let detail = told["detail"].as_str().expect("a detail");
+    assert!(
+        detail.ends_with("the record of the invocation says why"),
+        "{told}"
+    );
     let nobody = server.send("GET", "/apps/web-shop/about", "", "").await;
     assert_eq!(nobody.code(), "unauthenticated");
     let read = token(

@@ -143,6 +143,34 @@ async fn a_body_goes_on_while_it_comes() {
     );
 }
 
+#[tokio::test]
+async fn half_a_request_does_not_look_whole() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let server = web_that_reaches(port).await;
+    let head = format!(
+        "POST /apps/web/forward?to=127.0.0.1:{port}/ HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         eddy-timeout: 500ms\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n"
+    );
+    let wire = Wire::open(&server, &head).await;
+    let (mut stream, _) = listener.accept().await.expect("a request");
+    let mut piece = [0; 4096];
+    let mut request = String::new();
+    while !request.contains("one") {
+        let read = stream.read(&mut piece).await.expect("it comes");
+        request += &String::from_utf8_lossy(&piece[..read]);
+    }
+    // The answer begins early, so that only the body of the request is under way.
+    let early = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
+    stream.write_all(early).await.expect("it goes out");
+    request += &head_of(&mut stream).await;
+    assert!(
+        request.contains("one") && !request.ends_with("0\r\n\r\n"),
+        "{request}"
+    );
+    assert!(wire.rest().await.contains("deadline-exceeded"));
+}
+
 /// Fields, immutable headers, one body for each message, lengths, options: in the guest.
 #[tokio::test]
 async fn the_rules_of_wasi_http_hold() {

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 async fn an_app_sees_the_request_but_for_what_is_the_nodes() {
     let server = web_with(json!({"env": {"MODE": "test"}})).await;
     let headers = "authorization: Basic eDp5\r\nx-own: 1\r\nx-own: 2\r\nte: trailers\r\n\
+                   eddy-timeout: 9s\r\neddy-tenant: default\r\n\
                    x-forwarded-host: evil.example\r\nforwarded: for=1.2.3.4\r\n";
     let answer = server
         .send("PURGE", "/apps/web/about/../about?a=%20&b", headers, "")
@@ -45,6 +46,9 @@ async fn the_root_of_an_app_has_two_names_and_unknown_ones_are_told() {
     assert_eq!(get(&server, "/apps/wbe/about").await.code(), "unknown-app");
     assert_eq!(get(&server, "/apps/").await.code(), "unknown-route");
     assert_eq!(get(&server, "/apps").await.code(), "unknown-route");
+    assert_eq!(get(&server, "/apps//web").await.code(), "unknown-route");
+    let tunnel = server.send("CONNECT", "/apps/web/about", "", "").await;
+    assert_eq!(tunnel.code(), "method-not-allowed");
     let foreign = "origin: https://example.com\r\n";
     let refused = server.send("GET", "/apps/web/about", foreign, "").await;
     assert_eq!(refused.code(), "cross-origin");
@@ -190,4 +194,29 @@ async fn http_2_carries_the_same() {
     assert!(rest.to_bytes().is_empty());
     drop(client);
     connection.abort();
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_reads_counts_for_its_tenant() {
+    let server = web().await;
+    let one = server.send("PUT", "/v1/tenants/default", "", "{\"concurrency\":1}");
+    let one = one.await;
+    assert_eq!(one.status, 200, "{one:?}");
+    let io = TokioIo::new(server.connect().await);
+    let mut client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    // Nothing of a body may be sent.
+    let client = client.initial_stream_window_size(0);
+    let (mut client, connection) = client.handshake(io).await.expect("it speaks HTTP/2");
+    #[allow(clippy::disallowed_methods, reason = "a test's own task")]
+    let connection = tokio::spawn(connection);
+    let request = hyper::Request::get("http://localhost/apps/web/status?code=200&body=x");
+    let request = request.body(http_body_util::Empty::<Bytes>::new());
+    let answer = client.send_request(request.expect("a request")).await;
+    let answer = answer.expect("its head comes");
+    assert_eq!(super::code_of(&super::ended(&server).await), "no error");
+    let second = get(&server, "/apps/web/about").await;
+    assert_eq!(second.code(), "tenant-limit");
+    drop((answer, client));
+    connection.abort();
+    while get(&server, "/apps/web/about").await.status != 200 {}
 }
