@@ -31,9 +31,6 @@ struct Turn {
     began: Timestamp,
     watch: Instant,
     deadline: Option<Timestamp>,
-    /// The same as a moment of real time, taken when the turn began: simulated time may be put forward while its
-    /// first slice waits.
-    expires: Option<tokio::time::Instant>,
     policy: TurnPolicy,
     app: Arc<App>,
     loaded: Arc<Loaded>,
@@ -93,7 +90,6 @@ fn prepare(inner: &Arc<Inner>, start: TurnStart) -> Result<(Turn, Work), EddyErr
         return Err(no_query_any_more(&start));
     }
     let began = clock::now();
-    let deadline = earliest(limit_of(spec.timeout, began), start.deadline);
     let mut turn = Turn {
         id: start.turn,
         invocation: start.id,
@@ -102,8 +98,7 @@ fn prepare(inner: &Arc<Inner>, start: TurnStart) -> Result<(Turn, Work), EddyErr
         queued: start.chain.root_at.min(began),
         began,
         watch: clock::instant(),
-        deadline,
-        expires: deadline.map(clock::deadline),
+        deadline: earliest(limit_of(spec.timeout, began), start.deadline),
         policy: TurnPolicy {
             durability: spec.durability,
             retries: spec.retries,
@@ -180,7 +175,8 @@ impl Turn {
         };
         let work = async { Ok(work.await) };
         let tenant = self.agent.tenant().clone();
-        let worked = guarded_until(inner, &tenant, self.expires, grace_over, &self.cancel, work);
+        let expires = self.expires();
+        let worked = guarded_until(inner, &tenant, expires, grace_over, &self.cancel, work);
         match AssertUnwindSafe(worked).catch_unwind().await {
             Ok(Ok(worked)) => self.ended(inner, worked),
             Ok(Err(fault)) => self.ended(inner, Worked::failed(fault)),
@@ -213,6 +209,13 @@ impl Turn {
         };
         inner.recent.turn_ran(self.record(), ran);
         over(inner, self.id, self.agent, kept, end, self.policy);
+    }
+
+    /// Its deadline as a moment of real time, by the clock as it was when the turn began: simulated time may have
+    /// been put forward while its first slice waited.
+    fn expires(&self) -> Option<tokio::time::Instant> {
+        let deadline = self.deadline?;
+        Some((self.watch + deadline.since(self.began)).into())
     }
 
     fn broke(self, inner: &Arc<Inner>) {
