@@ -17,6 +17,13 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Whether a node has this data folder open. For advice only: another may open it right after.
+#[must_use]
+pub fn data_in_use(root: &Path) -> bool {
+    let lock = File::open(root.join("LOCK"));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// An open data folder. The lock ends with it, or with the process.
 #[derive(Debug)]
 pub(crate) struct DataDir {

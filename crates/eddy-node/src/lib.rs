@@ -64,6 +64,7 @@ mod turns;
 pub use access::{
     NewToken, OfflineAccess, Session, TenantInfo, TenantPermit, TokenInfo, TokenText,
 };
+pub use data_dir::data_in_use;
 pub use eddy_wasm::{HttpBody, HttpError};
 pub use exchange::Answered;
 pub use facade::*;

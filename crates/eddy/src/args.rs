@@ -145,6 +145,9 @@ pub(crate) enum Command {
     DeadLetters {
         #[command(subcommand)]
         command: Option<DeadLetterCommand>,
+        /// List at most so many
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
     },
     /// Look whether this machine is fit to run a node and to deploy projects
     Doctor(DoctorArgs),
@@ -195,6 +198,9 @@ pub(crate) struct UpArgs {
     /// The address to listen on; port 0 takes a free one. Other than loopback needs tokens and TLS
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_LISTEN)]
     pub(crate) listen: SocketAddr,
+    /// Keep compiled code here, for other nodes too, instead of in the data folder
+    #[arg(long, value_name = "DIR", env = "EDDY_CODE_CACHE")]
+    pub(crate) code_cache: Option<PathBuf>,
     /// Deploy this app at the start; may be repeated
     #[arg(long, value_name = "PATH")]
     pub(crate) app: Vec<PathBuf>,

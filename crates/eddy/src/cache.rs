@@ -13,3 +13,8 @@ pub(crate) fn folder() -> Option<PathBuf> {
     let base = base.or_else(|| Some(PathBuf::from(var("HOME")?).join(".cache")));
     Some(base?.join("eddy"))
 }
+
+/// Where nodes keep compiled code whose data folder is young, or is thrown away.
+pub(crate) fn code() -> Option<PathBuf> {
+    Some(folder()?.join("code"))
+}

@@ -94,7 +94,9 @@ async fn run(cli: Cli, output: &Output) -> Result<(), Failed> {
         Command::Completions { shell } => shell::completions(shell, output),
         Command::Man { out } => shell::man(out.as_deref(), output),
         Command::Logs(args) => logs::run(&remote()?, &args, output).await,
-        Command::DeadLetters { command } => dead_letters::run(&remote()?, command, output).await,
+        Command::DeadLetters { command, limit } => {
+            dead_letters::run(&remote()?, command, limit, output).await
+        }
     }
 }
 

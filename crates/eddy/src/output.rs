@@ -56,6 +56,12 @@ impl Output {
         written(print_line(text)).map(drop)
     }
 
+    /// What was done: a document for programs, talk for people.
+    pub(crate) fn done(&self, document: &impl Serialize, talk: impl Display) -> Result<(), Failed> {
+        self.say(talk);
+        self.data(document, String::new)
+    }
+
     /// Talk, for people only.
     pub(crate) fn say(&self, text: impl Display) {
         if !self.json {

@@ -2,11 +2,13 @@
 
 use crate::support::{app, call, config, files, invoke, name, start, stop, tenant};
 use bytes::Bytes;
-use eddy_node::{Code, Deployment, Node};
+use eddy_node::{Code, Deployment, Node, NodeConfig};
 use eddy_types::{Digest, ErrorCode};
 use futures::future::join_all;
 use serde_json::json;
 use std::fs;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 const HELLO: &str = r#"import { fn } from "eddy"; export const hello = fn(() => "hello");"#;
@@ -120,12 +122,21 @@ async fn a_deploy_replaces_damaged_code() {
     stop(node).await;
 }
 
+/// Keeps its code in its data folder.
+async fn start_with_own_cache(data: &Path) -> Arc<Node> {
+    let config = NodeConfig {
+        code_cache: None,
+        ..config(data)
+    };
+    Node::start(config).await.expect("the node starts")
+}
+
 #[tokio::test]
 async fn files_that_no_app_names_are_removed() {
     const GUEST: &[u8] = include_bytes!("../../../eddy-wasm/assets/bench-guest.wasm");
     let data = tempfile::tempdir().expect("a folder");
     let (components, cache) = (data.path().join("components"), data.path().join("cache"));
-    let node = start(data.path()).await;
+    let node = start_with_own_cache(data.path()).await;
     // The guest has a function `hello` itself.
     let source = HELLO.replace("hello =", "greet =");
     let first = app("shop", &source, json!({}));
@@ -163,7 +174,7 @@ async fn files_that_no_app_names_are_removed() {
     for stray in &strays {
         fs::write(stray, "stray").expect("writable");
     }
-    let node = start(data.path()).await;
+    let node = start_with_own_cache(data.path()).await;
     assert_eq!((files(&components), files(&cache)), (left, runtime));
     assert!(strays.iter().all(|stray| !stray.exists()));
     assert_eq!(invoke(&node, "greet").await.expect("it runs"), "\"hi\"");

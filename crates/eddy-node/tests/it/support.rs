@@ -21,6 +21,8 @@ pub fn config(data: &Path) -> NodeConfig {
     NodeConfig {
         shards: 2,
         max_instances: 64,
+        // Each node has a new data folder, and most need the same code.
+        code_cache: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("code")),
         ..NodeConfig::new(data)
     }
 }

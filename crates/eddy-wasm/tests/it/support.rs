@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use eddy_types::{AgentId, EddyError, ErrorCode, Key, MethodName, Name, TenantId};
 use eddy_wasm::{
-    CancelToken, Code, Engine, EngineConfig, Entry, Fault, HttpRequest, Instance, InstanceLimits,
-    LogLevel, Outcome, PendingFuture, Target, TurnHost, TurnOutcome, Value,
+    CacheConfig, CancelToken, Code, Engine, EngineConfig, Entry, Fault, HttpRequest, Instance,
+    InstanceLimits, LogLevel, Outcome, PendingFuture, Target, TurnHost, TurnOutcome, Value,
 };
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -25,7 +26,17 @@ pub fn small() -> EngineConfig {
 
 /// One engine and one compiled guest for all tests; a thread ticks it for ever.
 static SHARED: LazyLock<(Engine, Code)> = LazyLock::new(|| {
-    let engine = Engine::new(small()).expect("an engine");
+    // Each test is a process of its own, and all need the same code.
+    let cache = CacheConfig {
+        dir: Path::new(env!("CARGO_TARGET_TMPDIR")).join("code"),
+        key: [7; 32],
+        shared: Some(32),
+    };
+    let config = EngineConfig {
+        cache: Some(cache),
+        ..small()
+    };
+    let engine = Engine::new(config).expect("an engine");
     let ticking = engine.clone();
     std::thread::spawn(move || {
         loop {

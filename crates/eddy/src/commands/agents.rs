@@ -7,6 +7,7 @@ use crate::input;
 use crate::output::{Output, table};
 use crate::remote::Remote;
 use eddy_api::{Agent, AgentPage, CallOptions, Client, PageQuery};
+use serde_json::json;
 
 pub(crate) async fn list(
     remote: &Remote,
@@ -53,8 +54,10 @@ pub(crate) async fn delete(
     };
     let caller = Caller::of(remote, &[agent_type, key], &options).await?;
     caller.delete(agent_type, key, &options).await?;
-    output.say(format_args!("deleted {address}"));
-    Ok(())
+    output.done(
+        &json!({ "deleted": address }),
+        format_args!("deleted {address}"),
+    )
 }
 
 async fn every_type(client: &Client) -> Result<Vec<String>, Failed> {

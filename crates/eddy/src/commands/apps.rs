@@ -4,6 +4,7 @@ use crate::exit::Failed;
 use crate::output::{Output, table};
 use crate::remote::Remote;
 use eddy_api::{App, Function, Method};
+use serde_json::json;
 
 pub(crate) async fn list(remote: &Remote, output: &Output) -> Result<(), Failed> {
     let apps = remote.http()?.apps().await?;
@@ -24,10 +25,12 @@ pub(crate) async fn list(remote: &Remote, output: &Output) -> Result<(), Failed>
 /// Takes an app away.
 pub(crate) async fn delete(remote: &Remote, name: &str, output: &Output) -> Result<(), Failed> {
     remote.http()?.delete_app(name).await?;
-    output.say(format_args!(
-        "deleted {name}; the state of its agents stays for the next app that defines them"
-    ));
-    Ok(())
+    output.done(
+        &json!({ "deleted": name }),
+        format_args!(
+            "deleted {name}; the state of its agents stays for the next app that defines them"
+        ),
+    )
 }
 
 /// Apps as a table. Only some have routes.

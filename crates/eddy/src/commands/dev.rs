@@ -2,6 +2,7 @@
 
 use crate::args::{DevArgs, UpArgs};
 use crate::bundling::on_a_large_stack;
+use crate::cache;
 use crate::commands::logs::{gap, text};
 use crate::commands::up::{self, Serving};
 use crate::dev::Watch;
@@ -14,7 +15,7 @@ use eddy_bundle::{Bundle, bundle_noting};
 use eddy_node::{LogFilter, LogNews, LogReader, LogStart, Node, OfflineAccess};
 use eddy_server::{Protection, check_listen};
 use eddy_types::manifest::Example;
-use eddy_types::{EddyError, TenantId};
+use eddy_types::{EddyError, ErrorCode, Name, TenantId};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,13 +47,22 @@ struct Project<'p> {
     node: Arc<Node>,
     watch: Watch,
     output: &'p Output,
-    version: Option<u64>,
+    /// What is live: its name and version.
+    live: Option<(Name, u64)>,
 }
 
 pub(crate) async fn run(args: DevArgs, output: &Output) -> Result<(), Failed> {
+    // What is broken can be mended while this runs; a path that leads nowhere is a slip of the hand.
+    std::fs::metadata(&args.path).map_err(|error| {
+        let detail = format!("{} cannot be read: {error}", args.path.display());
+        EddyError::new(ErrorCode::InvalidArgument, detail)
+            .hint("Check the path; `eddy new` makes a project.")
+    })?;
     let args = UpArgs {
         data: args.data.unwrap_or_else(|| data_folder(&args.path)),
         listen: args.listen,
+        // The next project begins with a new data folder, and most of the same code.
+        code_cache: cache::code(),
         app: vec![args.path],
         tls_cert: None,
         tls_key: None,
@@ -64,7 +74,9 @@ pub(crate) async fn run(args: DevArgs, output: &Output) -> Result<(), Failed> {
         tokens: OfflineAccess::demands_tokens(&args.data)?,
         encrypted: false,
     };
-    check_listen(args.listen, protection)?;
+    check_listen(args.listen, protection).map_err(|error| {
+        error.hint("`eddy dev` is for this machine: leave --listen on loopback, or use `eddy up`.")
+    })?;
     let mut signals = Signals::new()?;
     let watch = Watch::new()?;
     let node = Node::start(up::config(&args)).await?;
@@ -77,7 +89,7 @@ pub(crate) async fn run(args: DevArgs, output: &Output) -> Result<(), Failed> {
         node: node.clone(),
         watch,
         output,
-        version: None,
+        live: None,
     };
     let serving = Serving::start(server);
     let ready = Event::Ready {
@@ -144,14 +156,14 @@ impl Project<'_> {
         })?;
         // Also of one that failed: the save that mends it may be in any of these.
         self.watch.look_at(read)?;
+        let before = self.live.clone();
         let deployed = match bundle {
             Ok(bundle) => self.install(bundle).await,
             Err(error) => Err(error.into()),
         };
         match deployed {
             Ok((app, examples)) => {
-                if self.version != Some(app.version) {
-                    self.version = Some(app.version);
+                if self.live != before {
                     self.told(&app, start)?;
                 }
                 Ok(Some((app, examples)))
@@ -166,11 +178,25 @@ impl Project<'_> {
         }
     }
 
-    async fn install(&self, bundle: Bundle) -> Result<(App, Vec<Example>), Failed> {
+    async fn install(&mut self, bundle: Bundle) -> Result<(App, Vec<Example>), Failed> {
         let examples = bundle.manifest.examples.clone();
         let tenant = TenantId::default_tenant();
         let deployment = local::deployment(bundle, self.output)?;
-        let app = self.node.deploy(&tenant, deployment).await?;
+        let name = deployment.manifest.name.clone();
+        let mut deployed = self.node.deploy(&tenant, deployment.clone()).await;
+        if let Some((was, _)) = self.live.clone().filter(|(was, _)| *was != name) {
+            // The project has another name now: what it defined under the old one may stand in its own way.
+            let in_its_way = matches!(&deployed, Err(error) if error.code == ErrorCode::NameTaken);
+            if deployed.is_ok() || in_its_way {
+                self.node.delete_app(&tenant, &was).await?;
+                self.live = None;
+            }
+            if in_its_way {
+                deployed = self.node.deploy(&tenant, deployment).await;
+            }
+        }
+        let app = deployed?;
+        self.live = Some((name, app.version));
         Ok((App::from(&*app), examples))
     }
 
@@ -195,8 +221,8 @@ impl Project<'_> {
             return self.output.data(&Event::Failed { error }, String::new);
         }
         self.output.error(error);
-        match self.version {
-            Some(version) => self.output.say(format_args!(
+        match &self.live {
+            Some((_, version)) => self.output.say(format_args!(
                 "version {version} runs on; waiting for a save"
             )),
             None => self.output.say("waiting for a save"),

@@ -27,8 +27,9 @@ pub(crate) async fn run(
 ) -> Result<(), Failed> {
     let client = remote?.http()?;
     let mut checks = machine::checks();
-    checks.extend(data::checks(&args.data));
-    checks.extend(node::checks(&client, args.listen).await);
+    let node = node::checks(&client, args.listen, &args.data).await;
+    checks.extend(data::checks(&args.data, node.answers));
+    checks.extend(node.checks);
     checks.extend(tools::checks().await);
     let status = checks.iter().map(|check| check.status).max();
     let report = Report {

@@ -6,6 +6,7 @@ use crate::output::Output;
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
 use eddy_types::{EddyError, ErrorCode};
+use serde_json::json;
 use std::io;
 use std::path::Path;
 
@@ -22,6 +23,8 @@ pub(crate) fn man(out: Option<&Path>, output: &Output) -> Result<(), Failed> {
     let Some(folder) = out else {
         return output.text(&page(command)?);
     };
+    let mut named = command.clone().disable_help_subcommand(true);
+    named.build();
     let written =
         std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(command, folder));
     written.map_err(|error| {
@@ -30,12 +33,29 @@ pub(crate) fn man(out: Option<&Path>, output: &Output) -> Result<(), Failed> {
         EddyError::new(ErrorCode::InvalidArgument, detail)
             .hint("Give a folder that this user may write, such as ~/.local/share/man/man1.")
     })?;
+    let mut files = Vec::new();
+    names(&named, &mut files);
+    output.data(&json!({ "path": folder, "files": files }), || {
+        files.join("\n")
+    })?;
     output.say(format_args!(
         "wrote the pages into {}; `man {}` shows the first",
         folder.display(),
         folder.join("eddy.1").display()
     ));
     Ok(())
+}
+
+/// The files of the pages of a command and of those below it.
+fn names(command: &Command, files: &mut Vec<String>) {
+    let name = command.get_display_name().unwrap_or(command.get_name());
+    files.push(format!("{name}.1"));
+    for below in command
+        .get_subcommands()
+        .filter(|below| !below.is_hide_set())
+    {
+        names(below, files);
+    }
 }
 
 fn page(command: Command) -> Result<String, Failed> {

@@ -62,7 +62,7 @@ pub(crate) async fn run(args: &TestArgs, output: &Output) -> Result<(), Failed> 
         simulated_time: true,
         max_instances: INSTANCES,
         // The next run begins with a new data folder, and most of the same code.
-        code_cache: cache::folder().map(|folder| folder.join("code")),
+        code_cache: cache::code(),
         ..local::config(data.path())
     })
     .await?;
@@ -71,6 +71,9 @@ pub(crate) async fn run(args: &TestArgs, output: &Output) -> Result<(), Failed> 
     let closed = runner.node.shutdown(Duration::ZERO).await;
     let report = ran?;
     closed.map_err(Failed::stopped)?;
+    if report.tests.is_empty() && !args.filter.is_empty() {
+        return Err(none_named(&args.filter).into());
+    }
     output.data(&report, || report.summary())?;
     match report.failed {
         0 => Ok(()),
@@ -84,6 +87,15 @@ fn no_tests(args: &TestArgs) -> EddyError {
         "Write one whose name ends in .test.ts: import { test, assert } from \"eddy/test\"; \
          test(\"it works\", async (t) => { ... });",
     )
+}
+
+/// Nothing ran, and a slip of the hand should not look like tests that passed.
+fn none_named(filter: &str) -> EddyError {
+    EddyError::new(
+        ErrorCode::InvalidArgument,
+        format!("no test's name holds {filter:?}"),
+    )
+    .hint("`eddy test` without --filter runs them all and shows their names.")
 }
 
 fn some_failed(failed: usize, all: usize) -> EddyError {

@@ -7,6 +7,7 @@ use crate::remote::Remote;
 use eddy_api::{CreatedToken, NewToken, Token, TokenList};
 use eddy_node::OfflineAccess;
 use eddy_types::{EddyError, ErrorCode, Role, TenantId};
+use serde_json::json;
 use std::path::Path;
 
 pub(crate) async fn run(
@@ -34,8 +35,7 @@ pub(crate) async fn run(
                 None => remote.http()?.revoke_token(&id).await?,
                 Some(data) => offline(&data)?.revoke_token(&id)?,
             }
-            output.say(format_args!("revoked {id}"));
-            Ok(())
+            output.done(&json!({ "revoked": id }), format_args!("revoked {id}"))
         }
     }
 }

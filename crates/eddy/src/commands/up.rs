@@ -135,6 +135,7 @@ fn colour() -> bool {
 pub(crate) fn config(args: &UpArgs) -> NodeConfig {
     NodeConfig {
         fault_fs: std::env::var("EDDY_FAULT_FS").ok(),
+        code_cache: args.code_cache.clone(),
         ..local::config(&args.data)
     }
 }

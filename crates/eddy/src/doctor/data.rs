@@ -1,7 +1,7 @@
 //! The data folder: whether it can be written, on what, how much fits, and how long a flush takes.
 
 use super::{Check, bytes};
-use eddy_node::{FlushTimes, measure_flushes};
+use eddy_node::{FlushTimes, data_in_use, measure_flushes};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +13,8 @@ const GOOD_SPACE: u64 = 2 << 30;
 /// A flush that takes longer makes each lone durable turn feel slow.
 const SLOW_FLUSH: Duration = Duration::from_millis(5);
 
-pub(crate) fn checks(data: &Path) -> Vec<Check> {
+/// `answers`: a node runs, and may be the one that uses the folder.
+pub(crate) fn checks(data: &Path, answers: bool) -> Vec<Check> {
     let Some(folder) = existing(data) else {
         let found = format!("{} cannot be looked at", data.display());
         return vec![Check::fail(
@@ -22,7 +23,7 @@ pub(crate) fn checks(data: &Path) -> Vec<Check> {
             "Give another folder with --data.",
         )];
     };
-    let mut checks = vec![whole(data, &folder)];
+    let mut checks = vec![whole(data, &folder, answers)];
     checks.extend(file_system(&folder));
     checks.extend(space(&folder));
     if data.is_dir() || !data.exists() {
@@ -38,7 +39,7 @@ fn existing(data: &Path) -> Option<PathBuf> {
     fs::canonicalize(there).ok()
 }
 
-fn whole(data: &Path, there: &Path) -> Check {
+fn whole(data: &Path, there: &Path, answers: bool) -> Check {
     const NAME: &str = "data folder";
     let shown = data.display();
     if data.exists() && !data.is_dir() {
@@ -46,7 +47,13 @@ fn whole(data: &Path, there: &Path) -> Check {
         return Check::fail(NAME, found, "Give a folder with --data.");
     }
     match data.exists() {
-        true => Check::ok(NAME, format!("{shown} is there")),
+        true if !data_in_use(data) => Check::ok(NAME, format!("{shown} is there")),
+        true if answers => Check::ok(NAME, format!("{shown} is there, and a node uses it")),
+        true => Check::fail(
+            NAME,
+            format!("another node uses {shown}, and it is not the one that was asked"),
+            "Stop that node, choose another folder with --data, or say with --url where it is.",
+        ),
         false => Check::ok(NAME, format!("{shown} will be made in {}", there.display())),
     }
 }
@@ -189,9 +196,9 @@ mod tests {
         let data = dir.path().join("not/yet");
         let there = existing(&data).expect("the folder above");
         assert_eq!(there, fs::canonicalize(dir.path()).expect("it is there"));
-        assert_eq!(whole(&data, &there).status, Status::Ok);
+        assert_eq!(whole(&data, &there, false).status, Status::Ok);
         let file = dir.path().join("file");
         fs::write(&file, "").expect("it can be written");
-        assert_eq!(checks(&file)[0].status, Status::Fail);
+        assert_eq!(checks(&file, false)[0].status, Status::Fail);
     }
 }

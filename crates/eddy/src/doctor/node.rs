@@ -2,8 +2,11 @@
 
 use super::Check;
 use eddy_api::Client;
+use eddy_node::OfflineAccess;
+use eddy_server::{Protection, check_listen};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -11,7 +14,14 @@ use tokio::net::TcpStream;
 const WITHIN: Duration = Duration::from_secs(5);
 const OWN: &str = env!("CARGO_PKG_VERSION");
 
-pub(crate) async fn checks(client: &Client, listen: SocketAddr) -> Vec<Check> {
+/// What was found.
+pub(crate) struct Found {
+    pub(crate) checks: Vec<Check>,
+    /// Whether there is a node.
+    pub(crate) answers: bool,
+}
+
+pub(crate) async fn checks(client: &Client, listen: SocketAddr, data: &Path) -> Found {
     let mut checks = vec![Check::ok("eddy", format!("version {OWN}"))];
     let (node, answers) = node(client).await;
     checks.push(node);
@@ -19,8 +29,14 @@ pub(crate) async fn checks(client: &Client, listen: SocketAddr) -> Vec<Check> {
         checks.extend(apps(client).await);
     }
     let ours = answers && client.url().port_or_known_default() == Some(listen.port());
-    checks.push(address(listen, TcpListener::bind(listen).err(), ours));
-    checks
+    let tokens = OfflineAccess::demands_tokens(data).unwrap_or_default();
+    checks.push(address(
+        listen,
+        TcpListener::bind(listen).err(),
+        ours,
+        tokens,
+    ));
+    Found { checks, answers }
 }
 
 /// The node, and whether there is one.
@@ -75,10 +91,19 @@ async fn apps(client: &Client) -> Option<Check> {
     Some(Check::warn(NAME, found, "`eddy ls` says why."))
 }
 
-fn address(listen: SocketAddr, refused: Option<std::io::Error>, ours: bool) -> Check {
+fn address(listen: SocketAddr, refused: Option<std::io::Error>, ours: bool, tokens: bool) -> Check {
     const NAME: &str = "address";
+    let near = listen.ip().to_canonical().is_loopback();
+    let encrypted = true;
     match refused {
-        None => Check::ok(NAME, format!("{listen} is free")),
+        None if near => Check::ok(NAME, format!("{listen} is free")),
+        None => match check_listen(listen, Protection { tokens, encrypted }) {
+            Ok(()) => Check::ok(
+                NAME,
+                format!("{listen} is free; `eddy up` needs --tls-cert there, or --plain-http"),
+            ),
+            Err(error) => Check::fail(NAME, error.detail, error.hint.unwrap_or_default()),
+        },
         Some(_) if ours => Check::ok(NAME, format!("{listen} is the node's")),
         Some(error) if error.kind() == ErrorKind::AddrInUse => Check::fail(
             NAME,
@@ -102,10 +127,27 @@ mod tests {
     fn an_address_is_free_ours_or_somebody_elses() {
         let listen = "127.0.0.1:7400".parse().expect("an address");
         let taken = || Some(std::io::Error::from(ErrorKind::AddrInUse));
-        assert_eq!(address(listen, None, false).status, Status::Ok);
-        assert_eq!(address(listen, taken(), true).status, Status::Ok);
-        let other = address(listen, taken(), false);
+        let address = |refused, ours| address(listen, refused, ours, false);
+        assert_eq!(address(None, false).status, Status::Ok);
+        assert_eq!(address(taken(), true).status, Status::Ok);
+        let other = address(taken(), false);
         assert_eq!(other.status, Status::Fail);
         assert!(other.advice.expect("advice").contains("--listen"));
+    }
+
+    #[test]
+    fn an_address_that_others_reach_needs_tokens() {
+        let listen = "0.0.0.0:7400".parse().expect("an address");
+        let without = address(listen, None, false, false);
+        assert_eq!(without.status, Status::Fail);
+        assert!(
+            without
+                .advice
+                .expect("advice")
+                .contains("eddy token create")
+        );
+        let with = address(listen, None, false, true);
+        assert_eq!(with.status, Status::Ok);
+        assert!(with.found.contains("--tls-cert"), "{}", with.found);
     }
 }

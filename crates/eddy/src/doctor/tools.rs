@@ -17,10 +17,19 @@ pub(crate) async fn checks() -> Vec<Check> {
     let cargo = said("cargo", &["--version"]).await;
     let library = said("rustc", &["--print", "target-libdir", "--target", TARGET]).await;
     let has_target = library.is_some_and(|folder| Path::new(&folder).is_dir());
-    let python = said("python3", &["--version"]).await;
+    let named = std::env::var("EDDY_PYTHON")
+        .ok()
+        .filter(|named| !named.is_empty());
+    let python = match &named {
+        Some(named) => said(named, &["--version"]).await,
+        None => match said("python3", &["--version"]).await {
+            None => said("python", &["--version"]).await,
+            python => python,
+        },
+    };
     vec![
         rust(cargo.as_deref(), has_target),
-        with_python(python.as_deref()),
+        with_python(python.as_deref(), named.as_deref()),
     ]
 }
 
@@ -57,13 +66,20 @@ fn rust(cargo: Option<&str>, has_target: bool) -> Check {
     }
 }
 
-fn with_python(version: Option<&str>) -> Check {
+/// `named`: what `EDDY_PYTHON` says.
+fn with_python(version: Option<&str>, named: Option<&str>) -> Check {
     const NAME: &str = "python";
     let (major, minor) = PYTHON;
     let advice =
         format!("Only to deploy Python projects: install Python {major}.{minor} or newer.");
     match version {
-        None => Check::warn(NAME, "python3 is not installed", advice),
+        None => {
+            let found = named.map_or_else(
+                || "python3 is not installed".to_owned(),
+                |named| format!("EDDY_PYTHON names {named}, which cannot be run"),
+            );
+            Check::warn(NAME, found, advice)
+        }
         Some(version) if !is_new_enough(version) => Check::warn(NAME, version, advice),
         Some(version) => Check::ok(NAME, version),
     }
@@ -87,14 +103,16 @@ mod tests {
         let advice = |check: Check| check.advice.expect("advice");
         assert!(advice(rust(Some("cargo 1.95.0"), false)).contains("rustup target add"));
         assert!(advice(rust(None, false)).contains("rustup.rs"));
-        assert_eq!(with_python(Some("Python 3.11.2")).status, Status::Ok);
+        assert_eq!(with_python(Some("Python 3.11.2"), None).status, Status::Ok);
         for bad in [
             None,
             Some("Python 2.7.18"),
             Some("Python 3.9.1"),
             Some("Python"),
         ] {
-            assert_eq!(with_python(bad).status, Status::Warn, "{bad:?}");
+            assert_eq!(with_python(bad, None).status, Status::Warn, "{bad:?}");
         }
+        let named = with_python(None, Some("/no/python"));
+        assert!(named.found.contains("/no/python"), "{}", named.found);
     }
 }

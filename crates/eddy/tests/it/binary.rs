@@ -33,8 +33,23 @@ pub(crate) fn command(args: &[&str]) -> Command {
         .env("EDDY_URL", NOBODY)
         .env("COLUMNS", "100")
         .env("NO_COLOR", "1");
-    for name in ["LOG", "TLS_CA", "TOKEN", "TOKEN_FILE", "TENANT"] {
+    for name in [
+        "CODE_CACHE",
+        "LOG",
+        "TLS_CA",
+        "TOKEN",
+        "TOKEN_FILE",
+        "TENANT",
+    ] {
         command.env_remove(format!("EDDY_{name}"));
     }
     command
+}
+
+/// One command of a transcript: its line, what it printed and how it ended. `every.rs` reads these.
+pub(crate) fn transcript(args: &[&str], stdout: &str, stderr: &str, code: i32) -> String {
+    format!(
+        "$ eddy {}\n{stdout}{stderr}(exit code {code})\n\n",
+        args.join(" ")
+    )
 }

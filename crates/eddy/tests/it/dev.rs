@@ -1,6 +1,6 @@
 //! `eddy new` and `eddy dev`: from nothing to an app that follows its source.
 
-use crate::binary::{Ran, command, eddy};
+use crate::binary::{Ran, command, eddy, transcript};
 use eddy_api::{CallOptions, Client};
 use serde_json::Value;
 use std::io::BufReader;
@@ -80,9 +80,8 @@ fn a_new_project_is_whole_and_never_written_over() {
         &["new", "ts", "no name"],
     ] {
         let ran = command(args).current_dir(dir.path()).output().unwrap();
-        let out = String::from_utf8(ran.stdout).unwrap() + &String::from_utf8(ran.stderr).unwrap();
-        let code = ran.status.code().unwrap();
-        text += &format!("$ eddy {}\n{out}(exit code {code})\n\n", args.join(" "));
+        let printed = [ran.stdout, ran.stderr].map(|text| String::from_utf8(text).unwrap());
+        text += &transcript(args, &printed[0], &printed[1], ran.status.code().unwrap());
     }
     insta::assert_snapshot!(text);
     let types = std::fs::read_to_string(dir.path().join("shop/eddy.d.ts")).unwrap();
@@ -194,6 +193,25 @@ async fn a_package_that_is_installed_later_counts_as_a_save() {
     std::fs::write(path.join("node_modules/.package-lock.json"), "{}").unwrap();
     dev.wait_for("deployed");
     assert_eq!(dev.greet().await, r#""Hi, world!""#);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_project_can_be_renamed() {
+    let (_dir, path, _) = made("ts");
+    let manifest = path.join("eddy.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let mut dev = Dev::start(&path);
+    assert_eq!(dev.wait_for("deployed")["app"]["name"], "shop");
+    std::fs::write(
+        &manifest,
+        text.replace("name = \"shop\"", "name = \"market\""),
+    )
+    .unwrap();
+    assert_eq!(dev.wait_for("deployed")["app"]["name"], "market");
+    let apps = dev.client.apps().await.unwrap().items;
+    let names: Vec<_> = apps.iter().map(|app| app.name.as_str()).collect();
+    assert_eq!(names, ["market"]);
+    assert_eq!(dev.greet().await, r#""Hello, world!""#);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,7 @@
 //! What guests log, as people and programs get to see it.
 
-use crate::binary::command;
-use crate::node::{Node, Setup};
+use crate::binary::{command, transcript};
+use crate::node::Node;
 use eddy_api::LogQuery;
 use eddy_types::ErrorCode;
 use std::io::{BufReader, Read as _, Write as _};
@@ -32,14 +32,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let app = dir.path().join("talker.ts");
-        std::fs::write(&app, TALKER).unwrap();
-        let setup = Setup {
-            app: Some(&app),
-            ..Setup::default()
-        };
-        let node = Node::with(&dir.path().join("data"), &setup);
+        let (node, dir) = Node::scripted("talker.ts", TALKER);
         Self { node, _dir: dir }
     }
 
@@ -120,7 +113,7 @@ async fn lines_of_all_that_ran_and_of_some_of_it() {
     ];
     let mut text = String::new();
     for args in runs {
-        text += &format!("$ eddy logs {}\n{}\n", args.join(" "), f.logs(args));
+        text += &transcript(&[&["logs"], args].concat(), &f.logs(args), "", 0);
     }
     for args in [
         ["--since", "soon"],
@@ -132,8 +125,8 @@ async fn lines_of_all_that_ran_and_of_some_of_it() {
             .output()
             .unwrap();
         assert_eq!(ran.status.code(), Some(2), "{ran:?}");
-        text += &format!("$ eddy logs {}\n", args.join(" "));
-        text += &format!("{}\n", String::from_utf8(ran.stderr).unwrap());
+        let told = String::from_utf8(ran.stderr).unwrap();
+        text += &transcript(&[&["logs"], &args[..]].concat(), "", &told, 2);
     }
     settings().bind(|| insta::assert_snapshot!(text));
 }

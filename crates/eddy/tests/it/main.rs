@@ -36,4 +36,5 @@ mod tenants;
 mod testing;
 mod tls;
 mod tour;
+mod transcripts;
 mod ways;

@@ -1,6 +1,6 @@
 //! Errors are part of the interface: their text, and the exit code that scripts see.
 
-use crate::binary::{NOBODY, eddy};
+use crate::binary::{NOBODY, eddy, transcript};
 
 #[test]
 fn usage_errors_end_with_2() {
@@ -29,7 +29,7 @@ fn bad_input_ends_with_2_before_anything_is_sent() {
     for args in cases {
         let ran = eddy(args);
         assert_eq!(ran.code, 2, "{args:?}: {}", ran.stderr);
-        text += &format!("$ eddy {}\n{}\n", args.join(" "), ran.stderr);
+        text += &transcript(args, &ran.stdout, &ran.stderr, ran.code);
     }
     insta::assert_snapshot!(text);
 }

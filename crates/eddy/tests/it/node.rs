@@ -13,6 +13,11 @@ pub fn bench_guest() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../eddy-wasm/assets/bench-guest.wasm")
 }
 
+/// Where nodes share compiled code: each has a new data folder, and most need the same.
+pub fn code_cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("code")
+}
+
 /// A running `eddy up`. Killed when dropped.
 pub struct Node {
     child: Child,
@@ -54,6 +59,7 @@ impl Node {
         }
         command
             .env_remove("EDDY_FAULT_FS")
+            .env("EDDY_CODE_CACHE", code_cache())
             .envs(setup.env.iter().copied());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
@@ -88,6 +94,18 @@ impl Node {
 
     pub fn with(data: &Path, setup: &Setup<'_>) -> Self {
         Self::start(data, setup).unwrap_or_else(|(status, log)| panic!("{status}\n{log}"))
+    }
+
+    /// A node that runs one script. It lives in a folder of its own, until that is dropped.
+    pub fn scripted(name: &str, script: &str) -> (Self, tempfile::TempDir) {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let app = dir.path().join(name);
+        std::fs::write(&app, script).expect("the folder is writable");
+        let setup = Setup {
+            app: Some(&app),
+            ..Setup::default()
+        };
+        (Self::with(&dir.path().join("data"), &setup), dir)
     }
 
     /// The process.

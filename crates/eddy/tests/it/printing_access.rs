@@ -1,6 +1,6 @@
 //! What `eddy token` and `eddy tenant` print: for people, for programs, and when it fails.
 
-use crate::binary::command;
+use crate::binary::{command, transcript};
 use crate::node::Node;
 
 /// Everything that a run prints, with what differs from run to run taken out.
@@ -14,7 +14,7 @@ fn printed(node: &Node, token: Option<&str>, args: &[&str]) -> String {
     let stdout = String::from_utf8(output.stdout).expect("UTF-8");
     let stderr = String::from_utf8(output.stderr).expect("UTF-8");
     let code = output.status.code().expect("it ends by itself");
-    format!("$ eddy {}\n[{code}]\n{stdout}{stderr}", args.join(" "))
+    transcript(args, &stdout, &stderr, code)
 }
 
 fn made(text: &str) -> String {
@@ -101,10 +101,15 @@ fn tokens_and_tenants_as_they_are_printed() {
     all.push(printed(&node, Some(&call), &["ls"]));
     let id = call.split('_').nth(1).expect("an id");
     all.push(printed(&node, operator, &["token", "revoke", id]));
+    let made_again = ["--tenant", "shop", "token", "create", "--role", "call"];
+    let again = made(&printed(&node, operator, &made_again));
+    let id = again.split('_').nth(1).expect("an id");
+    all.push(printed(&node, operator, &["--json", "token", "revoke", id]));
     all.push(printed(&node, Some(&call), &["--json", "ls"]));
+    all.push(printed(&node, Some(&call), &["tenant", "list"]));
     let data = dir.path().to_str().expect("UTF-8");
     all.push(printed(&node, None, &["token", "list", "--data", data]));
-    let text = all.join("\n").replace(data, "DATA");
+    let text = all.concat().replace(data, "DATA");
     insta::with_settings!({filters => filters()}, {
         insta::assert_snapshot!(text);
     });

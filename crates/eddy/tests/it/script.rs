@@ -1,7 +1,7 @@
 //! What goes wrong with a script, or between scripts: each has its own documented error, and others
 //! keep being served.
 
-use crate::node::{Node, Setup};
+use crate::node::Node;
 use eddy_types::{EddyError, ErrorCode};
 
 const MISCHIEF: &str = r#"
@@ -74,14 +74,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let app = dir.path().join("mischief.ts");
-        std::fs::write(&app, MISCHIEF).unwrap();
-        let setup = Setup {
-            app: Some(&app),
-            ..Setup::default()
-        };
-        let node = Node::with(&dir.path().join("data"), &setup);
+        let (node, dir) = Node::scripted("mischief.ts", MISCHIEF);
         Self { node, _dir: dir }
     }
 

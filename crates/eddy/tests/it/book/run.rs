@@ -227,6 +227,7 @@ impl Session {
             .env("EDDY_SOURCE", root())
             // Guests in Rust are built once for all tests.
             .env("CARGO_TARGET_DIR", crate::behaviour::guest_target())
+            .env("EDDY_CODE_CACHE", crate::node::code_cache())
             .env("COLUMNS", "100")
             .env("NO_COLOR", "1");
         for name in ["LOG", "TLS_CA", "TOKEN", "TOKEN_FILE", "TENANT", "FAULT_FS"] {
