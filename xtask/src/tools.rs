@@ -15,8 +15,6 @@ pub(crate) struct Tool {
     says: &'static str,
     /// Its features, unless the default ones.
     features: Option<&'static str>,
-    /// How it is built: its work is so little that optimising it takes longer.
-    quickly: bool,
 }
 
 pub(crate) const CARGO_DENY: Tool = Tool {
@@ -25,7 +23,6 @@ pub(crate) const CARGO_DENY: Tool = Tool {
     version: "0.20.2",
     says: "cargo-deny 0.20.2",
     features: None,
-    quickly: false,
 };
 
 /// What builds the book.
@@ -35,7 +32,6 @@ pub(crate) const MDBOOK: Tool = Tool {
     version: "0.5.4",
     says: "mdbook v0.5.4",
     features: Some("search"),
-    quickly: true,
 };
 
 /// What makes the C header of the platform's WIT.
@@ -45,7 +41,6 @@ const WIT_BINDGEN: Tool = Tool {
     version: "0.63.0",
     says: "wit-bindgen-cli 0.63.0",
     features: Some("c"),
-    quickly: true,
 };
 
 /// What makes a component of a core module.
@@ -55,7 +50,6 @@ const WASM_TOOLS: Tool = Tool {
     version: "1.263.0",
     says: "wasm-tools 1.263.0",
     features: Some("component"),
-    quickly: true,
 };
 
 /// The compiler of C and Zig, from the Python package index.
@@ -166,9 +160,10 @@ impl Tool {
         if let Some(features) = self.features {
             install.args(["--no-default-features", "--features", features]);
         }
-        if self.quickly {
-            install.arg("--debug");
-        }
+        // Their work is so little that optimising them takes longer.
+        install
+            .arg("--debug")
+            .env("CARGO_PROFILE_DEV_DEBUG", "false");
         // What it is built from is needed once.
         let build = local.join("build");
         done(

@@ -50,15 +50,21 @@ pub fn both_at_once(out: ResponseOutparam, asked: &str) {
     text(out, 200, &format!("{statuses:?}"));
 }
 
-/// A request to `authority/path`, in plain text.
+/// A request to `authority/path` in plain text, or to `https:authority/path`; with headers that are for one connection.
 pub fn request(to: &str, method: &Method) -> OutgoingRequest {
+    let (scheme, to) = match to.strip_prefix("https:") {
+        Some(to) => (Scheme::Https, to),
+        None => (Scheme::Http, to),
+    };
     let (authority, path) = to.split_once('/').unwrap_or((to, ""));
     let fields = Fields::new();
-    let own = fields.append("x-guest", b"yes");
-    own.expect("a header that may be set");
+    for (name, value) in [("x-guest", "yes"), ("te", "trailers"), ("expect", "100-continue")] {
+        let own = fields.append(name, value.as_bytes());
+        own.expect("a header that may be set");
+    }
     let request = OutgoingRequest::new(fields);
     request.set_method(method).expect("a method");
-    request.set_scheme(Some(&Scheme::Http)).expect("a scheme");
+    request.set_scheme(Some(&scheme)).expect("a scheme");
     request
         .set_authority(Some(authority))
         .expect("an authority");

@@ -142,7 +142,13 @@ fn failed(error: &reqwest::Error, log: &Log) -> HttpError {
 }
 
 fn reason(error: &reqwest::Error) -> HttpError {
-    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    // An error that another one was made of is not that one's source.
+    let mut causes = std::iter::successors(error.source(), |&cause| {
+        let made_of = cause
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        made_of.map_or_else(|| cause.source(), |inner| Some(inner))
+    });
     let kind = causes.find_map(|cause| {
         if cause.is::<rustls::Error>() {
             return Some(HttpError::Tls);

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::uri::{Authority, Scheme};
 use axum::http::{HeaderMap, HeaderName, Method, Uri, header};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use eddy_api::headers;
 use eddy_node::{Answered, CallOptions, HttpError, TenantPermit};
@@ -63,7 +63,7 @@ async fn serve(
     request: Request,
 ) -> Result<Response, Failure> {
     if request.method() == Method::CONNECT {
-        return Err(no_tunnel());
+        return Ok(([(header::ALLOW, METHODS)], no_tunnel()).into_response());
     }
     let (mut parts, body) = request.into_parts();
     let options = CallOptions {
@@ -158,6 +158,9 @@ fn no_host(said: &str) -> EddyError {
     )
     .hint("The header Host, or :authority, is a name or an address, and a port.")
 }
+
+/// What `Allow` says of an app: it may have methods of its own beside these.
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
 
 /// Its answer would turn the connection into one that carries anything.
 fn no_tunnel() -> Failure {

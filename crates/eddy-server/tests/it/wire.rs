@@ -3,6 +3,7 @@
 use eddy_node::{Node, NodeConfig};
 use eddy_server::{Server, TlsServer};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -50,6 +51,8 @@ impl Running {
     ) -> Self {
         let config = NodeConfig {
             max_instances,
+            // Each node has a new data folder, and most need the same code.
+            code_cache: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("code")),
             ..NodeConfig::new(data.path())
         };
         let node = Node::start(config).await.expect("the node starts");

@@ -1,4 +1,4 @@
-//! The committed guests are what their sources make. `EDDY_RECORD=1` (the guests' build.sh)
+//! The committed guests are what their sources make. `EDDY_RECORD=1` (guests/build.sh)
 //! records the sources after a build.
 
 use eddy_types::Digest;
@@ -100,7 +100,7 @@ fn assets_are_built_from_the_sources_beside_them() {
         assert_eq!(
             text.trim(),
             sources,
-            "run guests/{name}/build.sh: its sources changed"
+            "run guests/build.sh {name}: its sources changed"
         );
     }
 }

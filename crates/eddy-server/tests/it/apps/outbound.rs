@@ -22,6 +22,19 @@ async fn other(answer: &'static str) -> (u16, tokio::sync::mpsc::UnboundedReceiv
     (port, came)
 }
 
+/// A server that says at once that it speaks HTTP.
+async fn without_tls() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("it is bound").port();
+    #[allow(clippy::disallowed_methods, reason = "a test's own task")]
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(HELLO.as_bytes()).await;
+        }
+    });
+    port
+}
+
 /// A request: its head, and its body when it came in chunks.
 async fn head_of(stream: &mut TcpStream) -> String {
     let mut text = String::new();
@@ -69,6 +82,10 @@ async fn a_listed_host_is_reached_and_its_answer_passed_on() {
         "{request}"
     );
     assert!(request.contains("x-guest: yes\r\n"), "{request}");
+    assert!(
+        !request.contains("\r\nte:") && !request.contains("\r\nexpect:"),
+        "the connection is the node's: {request}"
+    );
     let twice = get(&server, &format!("/apps/web/twice?to=127.0.0.1:{port}/")).await;
     assert!(twice.body.contains("[200, 200]"), "{twice:?}");
 }
@@ -106,7 +123,8 @@ async fn what_fails_has_its_code() {
     let closed = listener.local_addr().expect("it is bound").port();
     drop(listener);
     let (half, _also) = other("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await;
-    let hosts: Vec<_> = [silent, closed, half]
+    let plain = without_tls().await;
+    let hosts: Vec<_> = [silent, closed, half, plain]
         .iter()
         .map(|port| format!("127.0.0.1:{port}"))
         .collect();
@@ -122,6 +140,9 @@ async fn what_fails_has_its_code() {
             .contains("ConnectionTerminated")
     );
     assert!(fetch(half, "").await.contains("half"), "as much as came");
+    let path = format!("/apps/web/fetch?to=https:127.0.0.1:{plain}/");
+    let answer = get(&server, &path).await.body;
+    assert!(answer.contains("TlsProtocolError"), "{answer}");
 }
 
 #[tokio::test]

@@ -49,6 +49,7 @@ async fn the_root_of_an_app_has_two_names_and_unknown_ones_are_told() {
     assert_eq!(get(&server, "/apps//web").await.code(), "unknown-route");
     let tunnel = server.send("CONNECT", "/apps/web/about", "", "").await;
     assert_eq!(tunnel.code(), "method-not-allowed");
+    assert!(tunnel.head.contains("allow: get, "), "{tunnel:?}");
     let foreign = "origin: https://example.com\r\n";
     let refused = server.send("GET", "/apps/web/about", foreign, "").await;
     assert_eq!(refused.code(), "cross-origin");
