@@ -83,11 +83,18 @@ fn read_or_make_key(path: &Path) -> Result<[u8; 32], EddyError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(path, "cannot be read", &error)),
     }
+    let key = random_key()?;
+    write_atomically(path, &key, 0o600)
+        .map_err(|error| failed(path, "cannot be written", &error))?;
+    Ok(key)
+}
+
+/// A new key, for a secret that is kept.
+pub(crate) fn random_key() -> Result<[u8; 32], EddyError> {
+    let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| {
         EddyError::internal(format!("the system gives no random bytes: {error}"))
     })?;
-    write_atomically(path, &key, 0o600)
-        .map_err(|error| failed(path, "cannot be written", &error))?;
     Ok(key)
 }
 
