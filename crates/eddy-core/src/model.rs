@@ -3,6 +3,7 @@
 //! nothing of bytes, keys or files.
 
 use crate::message::MessageId;
+use crate::message_ids::MessageIds;
 use crate::record::{
     Change, DeadLetter, DeadLetterId, DedupeKey, DedupeRow, DedupeScope, InvocationRow, Record,
     SendRow, Timer, Value,
@@ -35,6 +36,7 @@ pub struct MemoryStore {
     timers: BTreeMap<(AgentId, String), Timer>,
     dead_letters: BTreeMap<DeadLetterId, DeadLetter>,
     invocations: BTreeMap<MessageId, InvocationRow>,
+    message_ids: MessageIds,
 }
 
 impl MemoryStore {
@@ -85,6 +87,11 @@ impl MemoryStore {
     #[must_use]
     pub fn invocations(&self) -> &BTreeMap<MessageId, InvocationRow> {
         &self.invocations
+    }
+
+    /// Lets the shard name what it delivers so from now on.
+    pub fn set_message_ids(&mut self, ids: MessageIds) {
+        self.message_ids = ids;
     }
 
     /// Drops what has expired at `now`, as the store's sweep does.
@@ -272,6 +279,10 @@ impl StoreView for MemoryStore {
             .iter()
             .filter(|(_, row)| row.ended.is_none());
         Ok(unfinished.map(|(id, row)| (*id, row.clone())).collect())
+    }
+
+    fn message_ids(&self) -> Result<MessageIds, EddyError> {
+        Ok(self.message_ids.clone())
     }
 
     fn dead_letter(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, EddyError> {

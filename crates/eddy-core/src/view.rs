@@ -3,6 +3,7 @@
 //! [`crate::Overlay`], which is asked first.
 
 use crate::message::MessageId;
+use crate::message_ids::MessageIds;
 use crate::record::{
     DeadLetter, DeadLetterId, DedupeKey, DedupeRow, DedupeScope, InvocationRow, SendRow, Timer,
     Value,
@@ -78,6 +79,9 @@ pub trait StoreView {
 
     /// Durable invocations that have not ended.
     fn unfinished_invocations(&self) -> Result<Vec<(MessageId, InvocationRow)>, EddyError>;
+
+    /// How the shard names its deliveries and firings: always the same.
+    fn message_ids(&self) -> Result<MessageIds, EddyError>;
 
     /// A dead letter.
     fn dead_letter(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, EddyError>;

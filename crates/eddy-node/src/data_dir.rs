@@ -11,9 +11,9 @@
 //! ```
 
 use eddy_types::{EddyError, ErrorCode};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -34,7 +34,8 @@ pub(crate) struct DataDir {
 
 impl DataDir {
     pub(crate) fn open(root: &Path) -> Result<Self, EddyError> {
-        make_folder(root).map_err(|error| failed(root, "cannot be made", &error))?;
+        // What all tenants keep is in it: it is nobody else's to read.
+        make_folder_as(root, 0o700).map_err(|error| failed(root, "cannot be made", &error))?;
         let path = root.join("LOCK");
         let lock = OpenOptions::new()
             .create(true)
@@ -89,11 +90,18 @@ fn read_or_make_key(path: &Path) -> Result<[u8; 32], EddyError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(path, "cannot be read", &error)),
     }
+    let key = random_key()?;
+    write_atomically(path, &key, 0o600)
+        .map_err(|error| failed(path, "cannot be written", &error))?;
+    Ok(key)
+}
+
+/// A new key, for a secret that is kept.
+pub(crate) fn random_key() -> Result<[u8; 32], EddyError> {
+    let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| {
         EddyError::internal(format!("the system gives no random bytes: {error}"))
     })?;
-    write_atomically(path, &key, 0o600)
-        .map_err(|error| failed(path, "cannot be written", &error))?;
     Ok(key)
 }
 
@@ -140,13 +148,18 @@ pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
 
 /// Makes a folder, and those above it, so that it stays.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    make_folder_as(path, 0o777)
+}
+
+/// [`make_folder`] with this mode, less what the umask takes. One that is there keeps its own.
+fn make_folder_as(path: &Path, mode: u32) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
     if let Some(parent) = path.parent().filter(|parent| *parent != Path::new("")) {
         make_folder(parent)?;
     }
-    match fs::create_dir(path) {
+    match DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => {
             return Err(error);
         }
@@ -179,6 +192,8 @@ pub(crate) fn failed(path: &Path, what: &str, error: &io::Error) -> EddyError {
 mod tests {
     use super::*;
     use std::cell::RefCell;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
 
     thread_local! {
         /// Folders that this thread has flushed.
@@ -200,6 +215,22 @@ mod tests {
             remove_file(&file).expect("removed");
             assert_eq!(SYNCED.take(), std::slice::from_ref(&a));
         }
+    }
+
+    #[test]
+    fn a_new_data_folder_is_its_users_alone_and_another_one_stays_as_it_is() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let mode = |path: &Path| {
+            let found = fs::metadata(path).expect("is there");
+            found.permissions().mode() & 0o777
+        };
+        let data = dir.path().join("above/data");
+        drop(DataDir::open(&data).expect("opens"));
+        assert_eq!(mode(&data), 0o700);
+        assert_ne!(mode(&dir.path().join("above")), 0o700, "not a node's own");
+        fs::set_permissions(&data, Permissions::from_mode(0o750)).expect("set");
+        drop(DataDir::open(&data).expect("opens"));
+        assert_eq!(mode(&data), 0o750, "somebody wanted it so");
     }
 
     #[test]

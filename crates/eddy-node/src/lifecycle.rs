@@ -4,7 +4,7 @@
 use crate::access::Access;
 use crate::catalog::Catalog;
 use crate::clock;
-use crate::data_dir::{DataDir, shared_key};
+use crate::data_dir::{DataDir, random_key, shared_key};
 use crate::durability::{self, Applier, Events};
 use crate::facade::NodeConfig;
 use crate::inner::{Inner, Shard};
@@ -70,6 +70,7 @@ pub(crate) fn open(
         config.fault_fs.as_deref(),
     )?);
     let last = durability::take_over(&*journal, &events, &store, map)?;
+    store.begin_message_ids(random_key)?;
     let mut shards = Vec::with_capacity(last.len());
     let mut waiting = Vec::new();
     for (shard, last) in map.shards().zip(last) {

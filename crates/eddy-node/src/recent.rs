@@ -1,18 +1,18 @@
 //! Records of recent invocations, in memory and bounded: the best-effort part of the history. The
-//! durable part is in the store. Split into slots so that no lock is shared by all.
+//! durable part is in the store. Split into slots so that no lock is shared by all. What makes room for
+//! newer ones is in `history.rs`.
+
+mod history;
 
 use crate::facade::{InvocationInfo, InvocationStatus, InvocationTarget, LogLine};
 use eddy_core::{FunctionStart, MessageId, Outcome};
-use eddy_types::limits::MAX_RECENT_INVOCATIONS;
 use eddy_types::{AgentId, GuestFailure, HashMap, MethodName, TenantId, Timestamp};
+use history::History;
 use parking_lot::Mutex;
-use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 const SLOTS: usize = 16;
-/// Bytes of results and logs one slot keeps.
-const SLOT_BYTES: usize = 2 << 20;
 /// What a line of a log takes besides its text.
 pub(crate) const LOG_LINE: usize = 64;
 /// Results larger than this are not kept.
@@ -48,9 +48,8 @@ struct Kept {
 #[derive(Default)]
 struct Slot {
     entries: HashMap<MessageId, Box<Kept>>,
-    /// Ended and waiting ones, oldest first, with the bytes they hold.
-    ended: VecDeque<(MessageId, usize)>,
-    bytes: usize,
+    /// Ended and waiting ones: they may make room for others.
+    history: History,
 }
 
 /// Recent invocations of all tenants.
@@ -246,18 +245,12 @@ impl Slot {
 
     /// From now on the record may make room for others.
     fn may_go(&mut self, id: MessageId) {
-        let bytes = 512 + self.entries.get(&id).map_or(0, |kept| weight(&kept.info));
-        self.bytes += bytes;
-        self.ended.push_back((id, bytes));
-        self.shrink();
-    }
-
-    fn shrink(&mut self) {
-        while self.bytes > SLOT_BYTES || self.ended.len() > MAX_RECENT_INVOCATIONS / SLOTS {
-            let Some((id, bytes)) = self.ended.pop_front() else {
-                return;
-            };
-            self.bytes -= bytes;
+        let Some(kept) = self.entries.get(&id) else {
+            return;
+        };
+        let tenant = kept.info.tenant.clone();
+        self.history.add(&tenant, id, 512 + weight(&kept.info));
+        while let Some(id) = self.history.pop_surplus(&tenant) {
             // One that is being tried again stays.
             let runs = |info: &InvocationInfo| info.status == InvocationStatus::Running;
             if self.entries.get(&id).is_some_and(|kept| !runs(&kept.info)) {
@@ -289,19 +282,21 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use eddy_core::CallChain;
+    use eddy_types::limits::MAX_RECENT_INVOCATIONS;
     use eddy_types::{FunctionId, Name};
 
-    #[test]
-    fn memory_is_bounded_and_the_newest_stay() {
-        let recent = Recent::default();
-        let tenant = TenantId::default_tenant();
+    fn tenant(name: &str) -> TenantId {
+        TenantId::new(name).expect("a tenant")
+    }
+
+    /// `count` invocations of a function that log so much; the ids begin at `first`.
+    fn invoke(recent: &Recent, of: &TenantId, first: u64, count: u64, logged: usize) {
         let name = Name::new("f").expect("a name");
-        let count = 2 * MAX_RECENT_INVOCATIONS as u64;
-        for n in 0..count {
+        for n in first..first + count {
             let start = FunctionStart {
                 id: MessageId(u128::from(n)),
                 function: FunctionId {
-                    tenant: tenant.clone(),
+                    tenant: of.clone(),
                     name: name.clone(),
                 },
                 argument: Bytes::new(),
@@ -310,15 +305,70 @@ mod tests {
                 chain: CallChain::root(Timestamp(n)),
             };
             recent.queued_function(&start, false);
+            let line = LogLine {
+                at: Timestamp(n),
+                level: "info",
+                message: "x".repeat(logged),
+            };
+            let ran = Ran {
+                cold: false,
+                run: Duration::ZERO,
+                memory: 0,
+                logs: vec![line],
+            };
+            recent.ran(start.id, ran);
             // Every other one waits to be tried again.
             match n % 2 {
                 0 => recent.again(start.id),
                 _ => recent.ended(start.id, Timestamp(n), Ok(Bytes::from_static(b"1"))),
             }
         }
+    }
+
+    fn ids(recent: &Recent, of: &TenantId) -> Vec<MessageId> {
+        let all = recent.list(of, None, usize::MAX);
+        all.iter().map(|info| info.id).collect()
+    }
+
+    const MOST: u64 = MAX_RECENT_INVOCATIONS as u64;
+
+    #[test]
+    fn memory_is_bounded_and_the_newest_stay() {
+        let (recent, tenant) = (Recent::default(), TenantId::default_tenant());
+        invoke(&recent, &tenant, 0, 2 * MOST, 1);
         let all = recent.list(&tenant, None, usize::MAX);
-        assert!(all.len() <= MAX_RECENT_INVOCATIONS && all.len() > MAX_RECENT_INVOCATIONS / 8);
-        assert_eq!(all[0].queued, Timestamp(count - 1));
+        assert_eq!(all.len(), MAX_RECENT_INVOCATIONS, "all that one may have");
+        assert_eq!(all[0].queued, Timestamp(2 * MOST - 1));
         assert!(recent.get(&tenant, MessageId(0)).is_none());
+    }
+
+    #[test]
+    fn a_tenant_that_runs_much_takes_nothing_of_another_ones_history() {
+        let recent = Recent::default();
+        let (quiet, loud) = (tenant("quiet"), tenant("loud"));
+        invoke(&recent, &quiet, 0, MOST / 2, 1);
+        let before = ids(&recent, &quiet);
+        invoke(&recent, &loud, MOST, 1200, 60_000);
+        assert!(ids(&recent, &quiet) == before, "all of it stays");
+        invoke(&recent, &loud, 2 * MOST, 2 * MOST, 1);
+        assert!(ids(&recent, &quiet) == before, "all of it stays");
+        assert_eq!(ids(&recent, &loud).len(), MAX_RECENT_INVOCATIONS);
+    }
+
+    #[test]
+    fn many_tenants_have_equal_shares_and_all_of_them_a_limit() {
+        let recent = Recent::default();
+        let few = tenant("few");
+        invoke(&recent, &few, 0, 64, 1);
+        let many: Vec<_> = (0..8).map(|n| tenant(&format!("t{n}"))).collect();
+        for (n, of) in many.iter().enumerate() {
+            invoke(&recent, of, (n as u64 + 1) << 20, MOST, 1);
+        }
+        assert_eq!(ids(&recent, &few).len(), 64, "less than its share");
+        let counts: Vec<_> = many.iter().map(|of| ids(&recent, of).len()).collect();
+        let share = (2 * MAX_RECENT_INVOCATIONS - 64) / 8;
+        let fair = |count: &usize| count.abs_diff(share) <= SLOTS;
+        assert!(counts.iter().all(fair), "{counts:?}, not {share} each");
+        assert!(counts.iter().sum::<usize>() + 64 <= 2 * MAX_RECENT_INVOCATIONS);
     }
 }

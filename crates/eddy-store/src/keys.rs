@@ -28,6 +28,7 @@ pub(crate) enum Table {
     InvocationUnfinished = 14,
     DeadLetter = 15,
     DeadLetterByTime = 16,
+    MessageIds = 17,
 }
 
 /// Bytes before the parts of a table: shard and table.

@@ -29,6 +29,7 @@ mod inbox;
 mod invocations;
 mod keys;
 mod listings;
+mod message_ids;
 mod meta;
 mod outbox;
 mod rows;

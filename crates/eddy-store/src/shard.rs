@@ -1,10 +1,10 @@
 //! The store as the core sees it: one shard, to read from.
 
 use crate::rows::Rows;
-use crate::{agents, dead_letters, dedupe, inbox, invocations, outbox, state, timers};
+use crate::{agents, dead_letters, dedupe, inbox, invocations, message_ids, outbox, state, timers};
 use eddy_core::{
     DeadLetter, DeadLetterId, DedupeKey, DedupeRow, DedupeScope, InboxRow, InvocationRow,
-    MessageId, SendRow, StoreView, Timer, TimerRow, Value,
+    MessageId, MessageIds, SendRow, StoreView, Timer, TimerRow, Value,
 };
 use eddy_types::{AgentId, EddyError, ShardId, Timestamp};
 
@@ -95,6 +95,10 @@ impl StoreView for ShardStore {
 
     fn unfinished_invocations(&self) -> Result<Vec<(MessageId, InvocationRow)>, EddyError> {
         invocations::unfinished(&self.rows, self.shard)
+    }
+
+    fn message_ids(&self) -> Result<MessageIds, EddyError> {
+        message_ids::get(&self.rows, self.shard)
     }
 
     fn dead_letter(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, EddyError> {

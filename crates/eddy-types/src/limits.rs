@@ -87,7 +87,8 @@ pub const MAX_LOG_LINES_KEPT: usize = 10_000;
 pub const MAX_LOG_BYTES_KEPT: usize = 4 << 20;
 /// Readers that follow the log of one tenant at once.
 pub const MAX_LOG_READERS: usize = 64;
-/// Records of finished invocations the node keeps in memory when they are not durable.
+/// Records of finished invocations that the node keeps in memory when they are not durable, of one
+/// tenant; of all together twice as many.
 pub const MAX_RECENT_INVOCATIONS: usize = 10_000;
 /// Largest response body of an outbound `fetch`, in bytes.
 pub const MAX_FETCH_BODY_BYTES: usize = 8 << 20;

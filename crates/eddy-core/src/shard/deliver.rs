@@ -74,7 +74,7 @@ impl<R> ShardCore<R> {
             _ => {}
         }
         let message = Message {
-            id: MessageId::of_send(source, self.shard, seq),
+            id: self.ids.of_send(source, self.shard, seq),
             to: send.to,
             operation: Operation::Method {
                 method: send.method,

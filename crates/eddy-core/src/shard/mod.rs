@@ -46,6 +46,7 @@ use crate::effects::Effects;
 use crate::gates::{Gated, Gates};
 use crate::inbox::Inbox;
 use crate::message::{Message, MessageId, TurnId};
+use crate::message_ids::MessageIds;
 use crate::outbox::Outbox;
 use crate::overlay::Overlay;
 use crate::reads::TurnReads;
@@ -112,6 +113,7 @@ pub struct ShardCore<R> {
     next: Seq,
     durable: Seq,
     applied: Seq,
+    ids: MessageIds,
     cells: HashMap<AgentId, Cell<R>>,
     turns: HashMap<u64, AgentId>,
     next_turn: u64,
@@ -183,6 +185,7 @@ impl<R> ShardCore<R> {
             next: last.next(),
             durable: last,
             applied: last,
+            ids: view.message_ids()?,
             cells: HashMap::default(),
             turns: HashMap::default(),
             next_turn: 0,

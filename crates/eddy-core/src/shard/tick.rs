@@ -1,7 +1,7 @@
 //! Time passes: timers fire, pauses end, deadlines pass, settled sends are written down.
 
 use super::{Action, Phase, ShardCore};
-use crate::message::{CallChain, Message, MessageId, Operation, Origin};
+use crate::message::{CallChain, Message, Operation, Origin};
 use crate::view::StoreView;
 use eddy_types::{EddyError, Timestamp};
 
@@ -30,7 +30,9 @@ impl<R> ShardCore<R> {
         self.timers.refill(now, &self.overlay, view)?;
         for row in self.timers.due(now) {
             let message = Message {
-                id: MessageId::of_timer(self.shard, row.timer.generation, &row.name),
+                id: self
+                    .ids
+                    .of_timer(self.shard, row.timer.generation, &row.name),
                 to: row.agent,
                 operation: Operation::Method {
                     method: row.timer.method,

@@ -1,6 +1,7 @@
 //! Sends: in order, exactly once, and a dead letter in the end.
 
 use crate::support::*;
+use bytes::Bytes;
 use eddy_core::*;
 use eddy_types::*;
 use std::time::Duration;
@@ -118,4 +119,52 @@ fn a_crash_before_the_news_of_a_delivery_does_not_repeat_it() {
     world.crash();
     assert_eq!(world.end("1", Effects::default()).argument, "2");
     assert!(world.runs.is_empty());
+}
+
+#[test]
+fn ids_have_a_secret_and_what_was_under_way_before_keeps_its_own() {
+    let (a, b) = (agent("a"), agent("b"));
+    let ids = |secret, sends_before, timers_before| MessageIds {
+        secret: [secret; 32],
+        sends_before: [(ShardId(0), sends_before)].into(),
+        timers_before,
+    };
+    // Two sends and a timer; the first of each is under way when its node stops.
+    let before = |first: MessageIds| {
+        let mut world = World::new(1);
+        world.stores[0].set_message_ids(first);
+        world.crash();
+        world.request(&a, "1", None);
+        let mut effects = sends(&b, &["1", "2"]);
+        let timer = Bytes::from_static(b"3");
+        let second = Duration::from_secs(1);
+        effects
+            .set_timer("t", world.now, second, method(), timer)
+            .unwrap();
+        world.end("1", effects);
+        let sent = world.next_run().id;
+        world.pass(second);
+        let fired = world.next_run().id;
+        assert_ne!(sent, fired);
+        (world, [sent, fired])
+    };
+    let (_, named) = before(ids(1, 0, Seq(0)));
+    let (_, again) = before(ids(1, 0, Seq(0)));
+    let (_, others) = before(ids(2, 0, Seq(0)));
+    assert_eq!(named, again);
+    assert!(named.iter().all(|id| !others.contains(id)), "of one secret");
+
+    let (mut world, old) = before(ids(1, u64::MAX, Seq(u64::MAX)));
+    let last = world.stores[0].outbox_last().unwrap()[0].1;
+    let applied = world.stores[0].applied();
+    world.stores[0].set_message_ids(ids(2, last, applied));
+    world.crash();
+    world.pass(Duration::from_secs(1));
+    let run: Vec<_> = [world.next_run(), world.next_run()]
+        .map(|start| start.id)
+        .into();
+    assert!(
+        old.iter().all(|id| run.contains(id)),
+        "{run:?}, not {old:?}"
+    );
 }

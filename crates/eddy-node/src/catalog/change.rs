@@ -52,7 +52,7 @@ impl Catalog {
             let digest = part.component.digest;
             self.files.write_blob(digest, &part.bytes, known(&part))?;
             if let Some(runtime) = &part.runtime {
-                self.keep_runtime(runtime)?;
+                self.keep_runtime(tenant, runtime)?;
             }
         }
         let stored = Stored { spec, manifest };
@@ -73,12 +73,17 @@ impl Catalog {
         Ok(spec)
     }
 
-    /// Stores a runtime. One that was there when the deploy began may be gone with the last app that had it.
-    fn keep_runtime(&self, runtime: &Named) -> Result<(), EddyError> {
+    /// Stores a runtime, as components are stored. One that was there when the deploy began may be gone
+    /// with the last app that had it.
+    fn keep_runtime(&self, tenant: &TenantId, runtime: &Named) -> Result<(), EddyError> {
+        let digest = runtime.digest;
         match &runtime.bytes {
-            _ if self.files.has_blob(runtime.digest) => Ok(()),
-            Some(bytes) => self.files.write_blob(runtime.digest, bytes, true),
-            None => Err(unknown_runtime(runtime.digest)),
+            Some(bytes) => {
+                let known = self.has_runtime(tenant, digest);
+                self.files.write_blob(digest, bytes, known)
+            }
+            None if self.files.has_blob(digest) => Ok(()),
+            None => Err(unknown_runtime(digest)),
         }
     }
 

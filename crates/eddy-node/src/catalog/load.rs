@@ -56,13 +56,7 @@ async fn prepare_one(
     // Compiling to machine code runs no guest and takes what it takes: the deadline is not for it.
     let (bytes, kind, code, runtime) = match source {
         Source::Wasm(bytes) => {
-            // How long it takes must not tell that another tenant has it.
-            let known =
-                inner.config.simulated_time || inner.catalog.has_code(tenant, Digest::of(bytes));
-            let code = match known {
-                true => compile(engine, bytes.to_vec()).await?,
-                false => compile_anew(engine, bytes.clone()).await?,
-            };
+            let code = compile_sent(inner, tenant, bytes, Digest::of(bytes)).await?;
             (bytes.to_vec(), ComponentKind::Wasm, code, None)
         }
         Source::Js(modules) => {
@@ -70,8 +64,7 @@ async fn prepare_one(
             (encoded(modules)?, ComponentKind::Js, code, None)
         }
         Source::Python { modules, runtime } => {
-            let deployed = python::deployed_runtime(&inner.catalog, engine, tenant, runtime);
-            let (code, named) = deployed.await?;
+            let (code, named) = python::deployed_runtime(inner, tenant, runtime).await?;
             let kind = ComponentKind::Python {
                 runtime: named.digest,
             };
@@ -194,6 +187,22 @@ impl Loaded {
             program: None,
             maps: SourceMaps::default(),
         }
+    }
+}
+
+/// Compiles what a tenant sent, whatever it is to be. How long that takes must not tell that another
+/// tenant has it.
+pub(super) async fn compile_sent(
+    inner: &Inner,
+    tenant: &TenantId,
+    bytes: &Bytes,
+    digest: Digest,
+) -> Result<Code, EddyError> {
+    let catalog = &inner.catalog;
+    let own = || catalog.has_code(tenant, digest) || catalog.has_runtime(tenant, digest);
+    match inner.config.simulated_time || own() {
+        true => compile(&inner.engine, bytes.to_vec()).await,
+        false => compile_anew(&inner.engine, bytes.clone()).await,
     }
 }
 

@@ -130,11 +130,15 @@ impl Catalog {
         apps.cloned().collect()
     }
 
-    /// What the code of a tenant's apps takes on disk, in bytes. Blocks.
+    /// What the code of a tenant's apps takes on disk, in bytes, runtimes that it brought included. Blocks.
     pub(crate) fn code_bytes(&self, tenant: &TenantId) -> u64 {
         let apps = self.apps(tenant);
         let components = apps.iter().flat_map(|app| &app.spec.components);
-        let digests: BTreeSet<_> = components.map(|component| component.digest).collect();
+        let digests = components.flat_map(|component| match component.kind {
+            ComponentKind::Python { runtime } => [Some(component.digest), Some(runtime)],
+            ComponentKind::Wasm | ComponentKind::Js => [Some(component.digest), None],
+        });
+        let digests: BTreeSet<_> = digests.flatten().collect();
         let sizes = digests
             .into_iter()
             .map(|digest| self.files.blob_size(digest));

@@ -3,8 +3,9 @@
 use super::Catalog;
 use super::app::Loaded;
 use super::files::Files;
-use super::load::compile;
+use super::load::{compile, compile_sent};
 use crate::facade::{PythonModule, Runtime};
+use crate::inner::Inner;
 use bytes::Bytes;
 use eddy_bundle::SourceMaps;
 use eddy_types::limits::MAX_MODULES;
@@ -20,7 +21,7 @@ pub(crate) struct Named {
 
 impl Catalog {
     /// Whether an app of this tenant has the runtime. What other tenants have is not told.
-    fn has_runtime(&self, tenant: &TenantId, digest: Digest) -> bool {
+    pub(super) fn has_runtime(&self, tenant: &TenantId, digest: Digest) -> bool {
         let wanted = ComponentKind::Python { runtime: digest };
         let apps = self.apps(tenant);
         let mut components = apps.iter().flat_map(|app| &app.spec.components);
@@ -30,8 +31,7 @@ impl Catalog {
 
 /// The code of the runtime that a deploy names.
 pub(super) async fn deployed_runtime(
-    catalog: &Catalog,
-    engine: &Engine,
+    inner: &Inner,
     tenant: &TenantId,
     runtime: &Runtime,
 ) -> Result<(Code, Named), EddyError> {
@@ -48,10 +48,10 @@ pub(super) async fn deployed_runtime(
                 return Err(EddyError::new(ErrorCode::InvalidArgument, detail)
                     .hint("Send the bytes that the digest is of."));
             }
-            compile(engine, bytes.to_vec()).await?
+            compile_sent(inner, tenant, bytes, digest).await?
         }
-        None if catalog.has_runtime(tenant, digest) => {
-            stored_runtime(&catalog.files, engine, digest).await?
+        None if inner.catalog.has_runtime(tenant, digest) => {
+            stored_runtime(&inner.catalog.files, &inner.engine, digest).await?
         }
         None => return Err(unknown_runtime(digest)),
     };

@@ -3,5 +3,6 @@
 mod deploys;
 mod stopping;
 mod support;
+mod tenants;
 mod threads;
 mod unavailable;

@@ -88,7 +88,7 @@ fn agent_change() -> impl Strategy<Value = Change> {
     ]
 }
 
-fn send() -> SendRow {
+pub fn send() -> SendRow {
     let to = agents().remove(1);
     let from = Sender::Agent(agents().remove(0));
     SendRow {

@@ -1,8 +1,8 @@
 //! Single promises of the store, each by an example.
 
-use crate::any::{agent_at, agents, dedupe_keys, invocation, method, numbered, scopes};
+use crate::any::{agent_at, agents, dedupe_keys, invocation, method, numbered, scopes, send};
 use crate::model::copy;
-use eddy_core::{Change, DedupeRow, MessageId, Record, StoreView, Timer, Value};
+use eddy_core::{Change, DedupeRow, MessageId, MessageIds, Record, StoreView, Timer, Value};
 use eddy_store::{Store, StoreConfig};
 use eddy_types::{AgentId, Digest, ErrorCode, Seq, ShardId, Timestamp};
 use std::path::{Path, PathBuf};
@@ -319,4 +319,43 @@ fn a_store_that_a_crash_left_half_made_is_made_again() {
     drop(open(&place));
     assert!(place.is_dir() && !unborn.exists());
     drop(open(&place));
+}
+
+#[test]
+fn ids_get_a_secret_once_and_what_has_a_number_is_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let send = |dest, seq| Change::OutboxPut {
+        dest: ShardId(dest),
+        seq,
+        send: send(),
+    };
+    let records = vec![
+        record(vec![send(0, 1), send(1, 1)]),
+        record(vec![send(1, 2)]),
+    ];
+    store.apply(SHARD, &numbered(1, records)).unwrap();
+    let error = store.shard(SHARD).message_ids().unwrap_err();
+    assert_eq!(
+        error.code,
+        ErrorCode::StoreFailed,
+        "nothing is named without"
+    );
+    store.begin_message_ids(|| Ok([7; 32])).unwrap();
+    let ids = |last, timers_before| MessageIds {
+        secret: [7; 32],
+        sends_before: [(SHARD, last)].into(),
+        timers_before,
+    };
+    let same = |store: &Store| {
+        let found = [0, 1].map(|shard| store.shard(ShardId(shard)).message_ids().unwrap());
+        assert!(found == [ids(1, Seq(2)), ids(2, Seq(0))]);
+    };
+    same(&store);
+    let later = record(vec![send(1, 3)]);
+    store.apply(SHARD, &numbered(3, vec![later])).unwrap();
+    drop(store);
+    let store = open(dir.path());
+    store.begin_message_ids(|| panic!("there is one")).unwrap();
+    same(&store);
 }
