@@ -17,8 +17,8 @@ use crate::access::{Access, Account};
 use crate::data_dir::DataDir;
 use crate::load::Load;
 use eddy_types::{
-    AgentId, Digest, Durability, EddyError, ErrorCode, FunctionId, FunctionSpec, HashMap, Key,
-    MethodName, MethodSpec, Name, TenantId, TimeoutSpec,
+    AgentId, ComponentKind, Digest, Durability, EddyError, ErrorCode, FunctionId, FunctionSpec,
+    HashMap, Key, MethodName, MethodSpec, Name, TenantId, TimeoutSpec,
 };
 use eddy_wasm::Engine;
 use files::Files;
