@@ -20,6 +20,7 @@ mod help;
 mod hostile;
 mod logs;
 mod mistakes;
+mod new_projects;
 mod node;
 mod packages;
 mod portable;
