@@ -16,6 +16,7 @@ mod drain;
 mod durable;
 mod every;
 mod faults;
+mod hammering;
 mod help;
 mod hostile;
 mod logs;
