@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use std::time::Duration;
 
 const USAGE: &str = "usage: cargo xtask bench [SUITE...] [--peers] [--rounds N] [--seconds N] \
-[--agents N] [--json] [--record]; suites: message, durable, function, cold, languages, scale, overload";
+[--agents N] [--json] [--record]; suites: message, durable, function, cold, languages, scale, overload, neighbours";
 
 /// A group of rows that are measured side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,10 +16,11 @@ pub(crate) enum Suite {
     Languages,
     Scale,
     Overload,
+    Neighbours,
 }
 
 impl Suite {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Message,
         Self::Durable,
         Self::Function,
@@ -27,6 +28,7 @@ impl Suite {
         Self::Languages,
         Self::Scale,
         Self::Overload,
+        Self::Neighbours,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -38,12 +40,13 @@ impl Suite {
             Self::Languages => "languages",
             Self::Scale => "scale",
             Self::Overload => "overload",
+            Self::Neighbours => "neighbours",
         }
     }
 
-    /// Whether it runs once, after the rounds: it takes minutes and hardly varies.
+    /// Whether it runs once, after the rounds: it takes long, or hardly varies.
     pub(crate) fn once(self) -> bool {
-        matches!(self, Self::Scale | Self::Overload)
+        matches!(self, Self::Scale | Self::Overload | Self::Neighbours)
     }
 }
 

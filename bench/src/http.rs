@@ -12,7 +12,10 @@ use std::net::SocketAddr;
 use tokio::net::TcpStream;
 
 /// A connection. One request at a time.
-pub(crate) struct Connection(SendRequest<Full<Bytes>>);
+pub(crate) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    token: Option<String>,
+}
 
 impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
@@ -20,7 +23,16 @@ impl Connection {
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        Ok(Self(sender))
+        Ok(Self {
+            sender,
+            token: None,
+        })
+    }
+
+    /// Shows a token with every request.
+    pub(crate) fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
     }
 
     /// A POST that must succeed; answers with the body.
@@ -51,8 +63,14 @@ impl Connection {
         if let Some(timeout) = timeout {
             request = request.header("eddy-timeout", timeout);
         }
-        self.0.ready().await?;
-        let response = self.0.send_request(request.body(Full::new(body))?).await?;
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        self.sender.ready().await?;
+        let response = self
+            .sender
+            .send_request(request.body(Full::new(body))?)
+            .await?;
         let status = response.status();
         let body = response.into_body().collect().await;
         Ok((status, body.context("reading an answer")?.to_bytes()))
@@ -75,12 +93,15 @@ pub(crate) struct Posts {
 
 impl Posts {
     pub(crate) async fn open(address: SocketAddr, path: String, body: Bytes) -> Result<Self> {
-        let connection = Connection::open(address).await?;
-        Ok(Self {
+        Ok(Self::over(Connection::open(address).await?, path, body))
+    }
+
+    pub(crate) fn over(connection: Connection, path: String, body: Bytes) -> Self {
+        Self {
             connection,
             path,
             body,
-        })
+        }
     }
 }
 

@@ -270,4 +270,19 @@ pub(crate) const TARGETS: &[Target] = &[
             ratio("python.live", Bytes, "typescript.live", Bound::None),
         ],
     },
+    Target {
+        number: 14,
+        suite: Suite::Neighbours,
+        text: "a tenant's durable increment beside another tenant's attacks (guests that compute, take memory or log without end, a flood of requests): median <= 10 times that alone",
+        checks: &[
+            ratio("neighbour.spin", P50, "neighbour.alone", AtMost(10.0)),
+            ratio("neighbour.spin", P99, "neighbour.alone", Bound::None),
+            ratio("neighbour.memory", P50, "neighbour.alone", AtMost(10.0)),
+            ratio("neighbour.memory", P99, "neighbour.alone", Bound::None),
+            ratio("neighbour.log", P50, "neighbour.alone", AtMost(10.0)),
+            ratio("neighbour.log", P99, "neighbour.alone", Bound::None),
+            ratio("neighbour.flood", P50, "neighbour.alone", AtMost(10.0)),
+            ratio("neighbour.flood", P99, "neighbour.alone", Bound::None),
+        ],
+    },
 ];

@@ -6,6 +6,7 @@ mod flushes;
 mod function;
 mod languages;
 mod message;
+mod neighbours;
 mod overload;
 mod scale;
 
@@ -31,6 +32,7 @@ pub(crate) async fn run(bench: &mut Bench, suite: Suite) -> Result<()> {
         Suite::Languages => languages::run(bench).await,
         Suite::Scale => scale::run(bench).await,
         Suite::Overload => overload::run(bench).await,
+        Suite::Neighbours => neighbours::run(bench).await,
     }
 }
 

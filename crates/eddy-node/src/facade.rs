@@ -49,6 +49,8 @@ pub struct CallOptions {
     pub traceparent: Option<String>,
     /// A query on committed state, beside the live instance.
     pub snapshot: bool,
+    /// Whether the caller may list the tenant's names, so that an error for a wrong one may suggest the right one.
+    pub suggest: bool,
     /// What lets the request in; held until what it began has ended, though its client may go away before.
     pub permit: Option<Arc<TenantPermit>>,
 }

@@ -86,7 +86,8 @@ impl Inner {
         prefix: &str,
         page: &PageRequest,
     ) -> Result<Page<AgentInfo>, EddyError> {
-        self.catalog.owner(tenant, agent_type)?;
+        let owner = self.catalog.owner(tenant, agent_type);
+        owner.map_err(|error| self.catalog.suggest_agent_type(tenant, agent_type, error))?;
         let limit = limit_of(page);
         let after = page
             .cursor

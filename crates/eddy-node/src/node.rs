@@ -188,8 +188,10 @@ impl Node {
     /// One app.
     pub fn app(&self, tenant: &TenantId, name: &Name) -> Result<Arc<AppSpec>, EddyError> {
         let app = self.inner.catalog.app(tenant, name);
-        app.map(|app| app.spec.clone())
-            .ok_or_else(|| catalog::unknown_app(name))
+        app.map(|app| app.spec.clone()).ok_or_else(|| {
+            let unknown = catalog::unknown_app(name);
+            self.inner.catalog.suggest_app(tenant, name, unknown)
+        })
     }
 
     /// What requests to a deployed app are answered when the node could not load it.

@@ -1,6 +1,7 @@
 //! Requests from outside: calls of agents and invocations of functions.
 
 use crate::access::TenantPermit;
+use crate::catalog::{App, Route};
 use crate::clock;
 use crate::facade::{CallOptions, Reply as Answer};
 use crate::functions;
@@ -61,7 +62,7 @@ impl Node {
         if options.snapshot {
             return crate::snapshot::query(&self.inner, agent, method, argument, &options).await;
         }
-        let route = self.inner.catalog.route(&agent, &method)?;
+        let route = route(&self.inner, &agent, &method, options.suggest)?;
         let operation = Operation::Method {
             method,
             argument,
@@ -92,7 +93,7 @@ impl Node {
             });
             return None;
         }
-        let routed = inner.catalog.route(&agent, &method);
+        let routed = route(inner, &agent, &method, options.suggest);
         let admitted = routed.and_then(|route| {
             let request = admit(inner, &agent, options, route.limit, Some(&route.load))?;
             Ok((route.method.read_only, request))
@@ -220,7 +221,7 @@ impl Node {
             });
         }
         tokio::task::coop::consume_budget().await;
-        let app = inner.catalog.function(&function)?;
+        let app = app_of(inner, &function, options.suggest)?;
         let now = clock::now();
         let limit = app.function(&function.name).map(|(spec, _)| spec.timeout);
         let limit = limit.unwrap_or(TimeoutSpec::None);
@@ -272,7 +273,9 @@ impl Node {
     ) -> Result<MessageId, EddyError> {
         let inner = &self.inner;
         refuse_when_stopping(inner)?;
-        inner.catalog.function(&function)?.account.may_store()?;
+        app_of(inner, &function, options.suggest)?
+            .account
+            .may_store()?;
         let key = checked_key(options.idempotency_key)?;
         let id = match &key {
             Some(key) => MessageId::of_key(&DedupeScope::Function(function.clone()), key),
@@ -282,6 +285,29 @@ impl Node {
         functions::submit(inner, id, (function, argument, key, true), chain, None).await?;
         Ok(id)
     }
+}
+
+/// Where a request goes; with `suggest`, an error says what may have been meant.
+pub(crate) fn route(
+    inner: &Inner,
+    agent: &AgentId,
+    method: &MethodName,
+    suggest: bool,
+) -> Result<Route, EddyError> {
+    let routed = inner.catalog.route(agent, method);
+    routed.map_err(|error| match suggest {
+        true => inner.catalog.suggest_method(agent, method.as_str(), error),
+        false => error,
+    })
+}
+
+/// The same for a function.
+fn app_of(inner: &Inner, function: &FunctionId, suggest: bool) -> Result<Arc<App>, EddyError> {
+    let found = inner.catalog.function(function);
+    found.map_err(|error| match suggest {
+        true => inner.catalog.suggest_function(function, error),
+        false => error,
+    })
 }
 
 /// What is checked, and chosen, before a request goes to its agent.

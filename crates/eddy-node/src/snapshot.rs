@@ -6,6 +6,7 @@ use crate::clock;
 use crate::facade::{CallOptions, Reply as Answer};
 use crate::host::{SnapshotHost, TurnShared, who};
 use crate::inner::Inner;
+use crate::requests::route;
 use crate::turns::{checked, earliest, guarded, instantiate, limit_of, told};
 use bytes::Bytes;
 use eddy_types::{AgentId, EddyError, ErrorCode, MethodName};
@@ -21,7 +22,8 @@ pub(crate) async fn query(
     argument: Bytes,
     options: &CallOptions,
 ) -> Result<Answer, EddyError> {
-    if !inner.catalog.method(&agent, &method)?.read_only {
+    let spec = route(inner, &agent, &method, options.suggest)?.method;
+    if !spec.read_only {
         return Err(EddyError::new(
             ErrorCode::InvalidArgument,
             format!("{method} is not a query, so it cannot run on a snapshot"),

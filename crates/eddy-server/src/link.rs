@@ -72,15 +72,17 @@ impl Handler for LinkHandler {
     }
 
     fn handle(&self, request: Request, responder: Responder) {
-        let checked = self.admit(&request).and_then(|(tenant, room)| {
+        let checked = self.admit(&request).and_then(|(session, room)| {
             let argument = argument(request.body)?;
-            Ok((tenant, room, argument))
+            Ok((session, room, argument))
         });
-        let (tenant, room, argument) = match checked {
+        let (session, room, argument) = match checked {
             Ok(checked) => checked,
             Err(error) => return refuse(&self.stats, responder, &error),
         };
+        let tenant = session.tenant().clone();
         let options = CallOptions {
+            suggest: session.may(Permission::Look).is_ok(),
             idempotency_key: request.idempotency_key,
             timeout: request.timeout,
             traceparent: request.traceparent.filter(|text| is_traceparent(text)),
@@ -129,11 +131,11 @@ impl LinkHandler {
         }
     }
 
-    /// The tenant of a request whose client may ask for it, and room for the request.
+    /// The session of a request whose client may ask for it, and room for the request.
     fn admit(
         &self,
         request: &Request,
-    ) -> Result<(TenantId, (OwnedSemaphorePermit, TenantPermit)), EddyError> {
+    ) -> Result<(Session, (OwnedSemaphorePermit, TenantPermit)), EddyError> {
         let greeted = self.session.get();
         let greeted =
             greeted.ok_or_else(|| EddyError::internal("a request came before its link's HELLO"))?;
@@ -145,10 +147,10 @@ impl LinkHandler {
                 Permission::Call
             }
         };
-        let tenant = session.may(needed)?.clone();
+        session.may(needed)?;
         let permit = session.admit()?;
         let room = self.in_flight.clone().try_acquire_owned();
-        Ok((tenant, (room.map_err(|_| full())?, permit)))
+        Ok((session, (room.map_err(|_| full())?, permit)))
     }
 
     fn call(

@@ -19,6 +19,7 @@ pub(crate) fn call_options(headers: &HeaderMap) -> Result<CallOptions, EddyError
             .map(snapshot)
             .transpose()?
             .unwrap_or(false),
+        suggest: false,
         permit: None,
     })
 }

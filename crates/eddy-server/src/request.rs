@@ -7,8 +7,8 @@ use crate::state::AppState;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{Method, Uri};
-use eddy_node::{CallOptions, PageRequest, TenantPermit};
-use eddy_types::{EddyError, ErrorCode};
+use eddy_node::{CallOptions, PageRequest, Session, TenantPermit};
+use eddy_types::{EddyError, ErrorCode, Permission};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -159,9 +159,15 @@ impl FromRequest<AppState> for Call {
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
         let options = options::call_options(&parts.headers)?;
+        let session = parts.extensions.get::<Session>();
+        let suggest = session.is_some_and(|session| session.may(Permission::Look).is_ok());
         let permit = parts.extensions.get::<Arc<TenantPermit>>().cloned();
         Ok(Self {
-            options: CallOptions { permit, ..options },
+            options: CallOptions {
+                suggest,
+                permit,
+                ..options
+            },
             respond_async: options::responds_async(&parts.headers),
             argument: body::argument(state, &parts.headers, body).await?,
         })

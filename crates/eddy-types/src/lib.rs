@@ -10,6 +10,7 @@ mod digest;
 mod error;
 pub mod limits;
 pub mod manifest;
+mod similar;
 mod time;
 
 pub use access::{Permission, Role, TenantLimits, TenantSpec};
@@ -22,4 +23,5 @@ pub use collections::HashMap;
 pub use digest::Digest;
 pub use error::{EddyError, ErrorCode, GuestFailure};
 pub use manifest::{Definition, Manifest};
+pub use similar::most_similar;
 pub use time::Timestamp;

@@ -18,6 +18,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// A secret NAME is what this and NAME is set to in the node's environment.
+pub const SECRET_PREFIX: &str = "EDDY_SECRET_";
+
 /// An app as its author describes it. Functions and agent types come from the code itself;
 /// the manifest only tunes them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,11 +6,9 @@ use crate::python::{self, Runtime};
 use eddy_bundle::{Bundle, BundledCode};
 use eddy_node::{Code, Deployment, Module, NodeConfig, PythonModule};
 use eddy_types::EddyError;
+use eddy_types::manifest::SECRET_PREFIX;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// A secret NAME is what this and NAME is set to in the node's environment.
-const SECRET_PREFIX: &str = "EDDY_SECRET_";
 
 /// A node over `data`, with the secrets of the environment.
 pub(crate) fn config(data: &Path) -> NodeConfig {

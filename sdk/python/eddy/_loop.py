@@ -48,7 +48,7 @@ class _Effects:
     def _wait(
         self, futures: list[asyncio.Future[Any]], pendings: list[Any], timeout: float | None
     ) -> list[tuple[asyncio.Future[Any], Any]]:
-        sleep = None
+        sleep = due = None
         if timeout is not None:
             due = self._loop.time() + timeout
             sleep = _host.asked(_host.effects.sleep, max(0, math.ceil(timeout * 1000)))
@@ -60,7 +60,7 @@ class _Effects:
                 drop(sleep)
         ended = []
         for position in sorted(ready):
-            if position == len(futures):
+            if due is not None and position == len(futures):
                 self._loop.reach(due)
                 continue
             future, pending = futures[position], pendings[position]

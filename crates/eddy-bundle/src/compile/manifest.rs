@@ -3,14 +3,11 @@
 
 use super::problem::{BundleError, Problem};
 use super::shape::{FILE, Shape};
-use eddy_types::{ErrorCode, Manifest};
+use eddy_types::{ErrorCode, Manifest, most_similar};
 use serde::Deserialize;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, Error};
-
-/// How alike two words must be to be suggested, from 0 to 1.
-const ALIKE: f64 = 0.75;
 
 /// The manifest in `text`, the content of `file`.
 pub(crate) fn parse(file: &str, text: &str) -> Result<Manifest, BundleError> {
@@ -132,7 +129,7 @@ impl Walk<'_> {
             .collect::<Vec<_>>()
             .join(", ");
         let hint = given
-            .and_then(|given| similar(given, words))
+            .and_then(|given| most_similar(given, words.iter().copied()))
             .map(|word| format!("did you mean {word:?}?"));
         self.push(
             format!("`{path}` must be one of {expected}"),
@@ -154,19 +151,10 @@ impl Walk<'_> {
         } else {
             format!(" in `{at}`")
         };
-        let hint = match similar(name, &known) {
+        let hint = match most_similar(name, known.iter().copied()) {
             Some(word) => format!("did you mean `{word}`?"),
             None => format!("known keys here: {}", known.join(", ")),
         };
         self.push(format!("unknown key `{name}`{place}"), Some(hint), span);
     }
-}
-
-/// The most similar word, if any is similar enough.
-fn similar<'w>(given: &str, words: &[&'w str]) -> Option<&'w str> {
-    let scored = words
-        .iter()
-        .map(|word| (strsim::jaro_winkler(given, word), *word));
-    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (best.0 >= ALIKE).then_some(best.1)
 }

@@ -91,7 +91,7 @@ impl Catalog {
     pub(crate) fn remove(&self, tenant: &TenantId, name: &Name) -> Result<(), EddyError> {
         let _changing = self.changing.lock();
         if self.app(tenant, name).is_none() {
-            return Err(unknown_app(name));
+            return Err(self.suggest_app(tenant, name, unknown_app(name)));
         }
         self.files.remove_app(tenant, name)?;
         let mut tenants = self.tenants.write();

@@ -9,6 +9,7 @@ mod change;
 mod files;
 mod load;
 mod python;
+mod suggest;
 
 pub(crate) use app::{App, Loaded};
 pub(crate) use load::prepare;

@@ -1,6 +1,8 @@
 //! Joins what a manifest says with what the code says of itself: the app as it is deployed.
 
-use super::{AgentSettings, EnvName, EnvValue, FunctionSettings, Manifest, RetrySettings};
+use super::{
+    AgentSettings, EnvName, EnvValue, FunctionSettings, Manifest, RetrySettings, SECRET_PREFIX,
+};
 use crate::address::{MethodName, Name};
 use crate::app::{
     AgentSpec, AppSpec, Capabilities, Component, Env, FunctionSpec, MethodSpec, RetryPolicy,
@@ -199,26 +201,33 @@ impl Manifest {
     /// names every one that it does not have.
     pub fn resolve_env(&self, lookup: impl Fn(&str) -> Option<String>) -> Result<Env, EddyError> {
         let mut env = self.plain_env();
-        let mut missing = Vec::new();
+        let (mut missing, mut variables) = (Vec::new(), Vec::new());
         for (variable, value) in &self.env {
             let EnvValue::Secret { secret } = value else {
                 continue;
             };
             match lookup(secret) {
                 Some(value) => drop(env.insert(variable.as_str().to_owned(), value)),
-                None => missing.push(format!("`{secret}` (for `{}`)", variable.as_str())),
+                None => {
+                    missing.push(format!("`{secret}` (for `{}`)", variable.as_str()));
+                    variables.push(format!("{SECRET_PREFIX}{secret}"));
+                }
             }
         }
         if missing.is_empty() {
             return Ok(env);
         }
-        let missing = missing.join(", ");
+        let (missing, variables) = (missing.join(", "), variables.join(" and "));
         let detail = format!(
             "app `{}` needs secrets that this node does not have: {missing}",
             self.name
         );
-        Err(EddyError::new(ErrorCode::SecretMissing, detail)
-            .hint("Set them on the node, then deploy again."))
+        Err(
+            EddyError::new(ErrorCode::SecretMissing, detail).hint(format!(
+                "Start the node with {variables} in its environment. \
+             Other tenants than `default` need a grant, too: `eddy tenant set NAME --secrets`."
+            )),
+        )
     }
 }
 
@@ -374,6 +383,8 @@ mod tests {
         assert_eq!(app.env.len(), 1);
         let missing = manifest.resolve_env(|_| None).expect_err("no such secret");
         assert_eq!(missing.code, ErrorCode::SecretMissing);
+        let hint = missing.hint.expect("what to do");
+        assert!(hint.contains("EDDY_SECRET_STRIPE "), "{hint}");
         let env = manifest
             .resolve_env(|name| Some(format!("value of {name}")))
             .expect("it is there");

@@ -259,7 +259,7 @@ const PACKAGE: &str = r#"{
 }"#;
 
 /// The npm on the path, else one from the Python package index, kept beside the build.
-fn npm() -> Command {
+pub(crate) fn npm() -> Command {
     let works = |program: &Path| {
         let asked = Command::new(program).arg("--version").output();
         asked.is_ok_and(|done| done.status.success())
@@ -284,7 +284,7 @@ fn npm() -> Command {
     Command::new(script)
 }
 
-fn run(command: &mut Command) {
+pub(crate) fn run(command: &mut Command) {
     eprintln!("$ {command:?}");
     let status = command.status().expect("the program starts");
     assert!(status.success(), "{command:?}: {status}");

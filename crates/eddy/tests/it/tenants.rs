@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// `eddy` with a token.
-fn with(node: &Node, token: &str, args: &[&str]) -> Ran {
+pub(crate) fn with(node: &Node, token: &str, args: &[&str]) -> Ran {
     let mut command = command(args);
     command.env("EDDY_URL", &node.url).env("EDDY_TOKEN", token);
     let output = command.output().expect("the binary runs");
@@ -18,13 +18,13 @@ fn with(node: &Node, token: &str, args: &[&str]) -> Ran {
     }
 }
 
-fn good(ran: Ran) -> String {
+pub(crate) fn good(ran: Ran) -> String {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     ran.stdout.trim_end().to_owned()
 }
 
 /// A node with an operator, whose token is the answer's second part.
-fn guarded(data: &Path) -> (Node, String) {
+pub(crate) fn guarded(data: &Path) -> (Node, String) {
     let data_arg = data.to_str().expect("a UTF-8 path");
     let made = command(&["token", "create", "--role", "operator", "--data", data_arg])
         .output()
@@ -124,6 +124,64 @@ fn two_tenants_share_names_and_nothing_else() {
         &["--tenant", "b", "agents", "counter"],
     ));
     assert!(all.contains('x'), "{all}");
+}
+
+/// What a request with a wrong name may be told: a name of its own tenant, if it may list that.
+#[tokio::test]
+async fn a_wrong_name_is_told_the_nearest_of_ones_own_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, operator) = guarded(dir.path());
+    let a = tenant(&node, &operator, "a");
+    good(with(&node, &operator, &["tenant", "set", "b"]));
+    let token = |tenant: &str, role: &str| {
+        let create = ["--tenant", tenant, "token", "create", "--role", role];
+        good(with(&node, &operator, &create))
+    };
+    let (caller, b) = (token("a", "call"), token("b", "admin"));
+    let asked: [&[&str]; 4] = [
+        &["call", "countre/x", "increment"],
+        &["call", "counter/x", "incremnt"],
+        &["call", "counter/x", "valeu", "--snapshot"],
+        &["agents", "countre"],
+    ];
+    for (args, meant) in asked
+        .iter()
+        .zip(["counter", "increment", "value", "counter"])
+    {
+        let own = with(&node, &a, args);
+        let hint = format!("Did you mean `{meant}`?");
+        assert!(own.stderr.contains(&hint), "{args:?}: {}", own.stderr);
+        // One who may call, but not list; and one who has nothing of the kind.
+        for stranger in [&caller, &b] {
+            let told = with(&node, stranger, args);
+            assert_ne!(told.code, 0);
+            assert!(!told.stderr.contains("Did you mean"), "{}", told.stderr);
+        }
+    }
+    // The same over HTTP, which the command line takes for some requests only.
+    let over_http = async |token: &str| {
+        let client = eddy_api::Client::with(
+            &node.url,
+            &eddy_api::Credentials {
+                token: Some(token.to_owned()),
+                ..Default::default()
+            },
+        );
+        let options = eddy_api::CallOptions::default();
+        let client = client.expect("a client");
+        let answer = client.call("counter", "x", "incremnt", "null".into(), &options);
+        answer
+            .await
+            .expect_err("no such method")
+            .hint
+            .expect("a hint")
+    };
+    assert!(
+        over_http(&a)
+            .await
+            .starts_with("Did you mean `increment`? `eddy ls`")
+    );
+    assert!(over_http(&caller).await.starts_with("`eddy ls`"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ import { assert, test } from "eddy/test";
 test("an entry is there after it was signed", async (t) => {
   assert.equal(await t.call("guestbook", "main", "sign", { name: "Ada", text: "first" }), { entries: 1 });
   const entries = await t.call("guestbook", "main", "entries");
-  assert.equal(entries.map(({ name, text }) => ({ name, text })), [{ name: "Ada", text: "first" }]);
+  assert.equal(entries.map((/** @type {{ name: string, text: string }} */ { name, text }) => ({ name, text })), [{ name: "Ada", text: "first" }]);
 });
 
 test("an entry without a text is refused and changes nothing", async (t) => {

@@ -1,6 +1,7 @@
 //! Blocks that are read and not run: JSON documents, manifests, and what stands in a file of the project.
 
 use super::page::{Block, Page, Use, root};
+use super::wording;
 use eddy_api::{DeployRequest, LogEntry, Problem};
 use eddy_types::{EddyError, ErrorCode};
 use serde_json::Value;
@@ -50,6 +51,13 @@ fn problem(page: &Page, value: &Value) -> Result<(), String> {
     if !status || (&made.title, &made.problem_type) != (&shown.title, &shown.problem_type) {
         return Err(format!("not as the node gives it: {made:?}"));
     }
+    // What a guest threw says the guest.
+    let ours = (code != ErrorCode::GuestError).then_some(&shown.detail);
+    for text in ours.into_iter().chain(&shown.hint) {
+        if !wording::is_made(text) {
+            return Err(format!("Eddy never says {text:?}"));
+        }
+    }
     let own = page.path.strip_prefix("docs/errors/");
     match own.and_then(|name| name.strip_suffix(".md")) {
         Some(name) if name != "README" && name != shown.code => {
@@ -88,17 +96,19 @@ fn stands_in(path: &str, text: &str) -> Result<(), String> {
 fn what_is_wrong_with_a_block_is_told() {
     let problem = |code: &str, status: u16| {
         format!(
-            r#"{{"type":"urn:eddy:error:{code}","title":"Unknown app","status":{status},"detail":"","code":"{code}"}}"#
+            r#"{{"type":"urn:eddy:error:{code}","title":"Unknown app","status":{status},"detail":"there is no app \"shop\"","code":"{code}"}}"#
         )
     };
     let good = problem("unknown-app", 404);
     let (status, code) = (problem("unknown-app", 400), problem("unknown-method", 404));
     let unknown = problem("no-such-code", 404);
+    let never = good.replace("there is no app", "we do not know the app");
     let cases = [
         ("json", good.as_str(), true),
         ("json", &status, false),
         ("json", &code, false),
         ("json", &unknown, false),
+        ("json", &never, false),
         ("json", "{\"a\":1}\n[2]", true),
         ("json", "{a:1}", false),
         (

@@ -9,6 +9,7 @@ mod console;
 mod links;
 mod page;
 mod run;
+mod wording;
 
 use page::{Page, Use, pages_in};
 

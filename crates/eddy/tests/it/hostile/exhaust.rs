@@ -88,6 +88,63 @@ async fn time_has_its_limits_wherever_it_is_spent() {
     siege.ends().await;
 }
 
+/// A turn that cannot end keeps each processor for a minute. What comes meanwhile is answered before any of them ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_come_before_those_end_that_hold_every_processor() {
+    let siege = Siege::begin().await;
+    let mut manifest = super::manifest();
+    manifest["defaults"]["functions"]["timeout"] = json!("60s");
+    let deployed = siege.deploy(manifest, super::guest()).await;
+    deployed.expect("it deploys");
+    let spin = || {
+        let (null, long) = (Bytes::from_static(b"null"), within(60));
+        let attacker = siege.attacker.clone();
+        tokio::spawn(async move { attacker.invoke("spin", null, &long).await.map(drop) })
+    };
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    let spins: Vec<_> = (0..2 * processors).map(|_| spin()).collect();
+    let runs = |page: eddy_api::InvocationPage| {
+        let running = page.items.into_iter();
+        running
+            .filter(|one| one.status == eddy_api::InvocationStatus::Running)
+            .count()
+    };
+    let running = async || {
+        runs(
+            siege
+                .attacker
+                .invocations(&PageQuery::default())
+                .await
+                .expect("a page"),
+        )
+    };
+    while running().await < spins.len() {
+        siege.is_served().await;
+    }
+    for _ in 0..20 {
+        siege.is_served().await;
+    }
+    assert_eq!(running().await, spins.len(), "some had ended before");
+    assert!(spins.iter().all(|spin| !spin.is_finished()));
+    spins.iter().for_each(tokio::task::JoinHandle::abort);
+    siege.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_come_while_memory_and_the_log_are_flooded() {
+    let siege = Siege::with_guest().await;
+    for attack in [
+        (6, "hog", Value::Null),
+        (6, "log", json!("lines")),
+        // Two that end at once: floods of requests, of which some are refused.
+        (24, "look", Value::Null),
+        (24, "nothing_of_that_name", Value::Null),
+    ] {
+        siege.while_attacked(15, attack).await;
+    }
+    siege.ends().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gigabyte_of_log_is_64_kib() {
     let siege = Siege::with_guest().await;

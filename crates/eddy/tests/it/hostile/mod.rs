@@ -18,6 +18,7 @@ use eddy_api::{
 use eddy_types::{EddyError, ErrorCode};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -93,6 +94,43 @@ impl Siege {
         let (came, ()) = both.await.expect("attack and answers end");
         self.is_served().await;
         came
+    }
+
+    /// Attacks that begin again whenever one ends, in so many places at once, and answers of the innocent one while each
+    /// place is at it: `rounds` of them, and more until every place has begun again.
+    async fn while_attacked(
+        &self,
+        rounds: usize,
+        (places, function, argument): (usize, &str, Value),
+    ) {
+        let ended = Arc::new(AtomicU64::new(0));
+        let attack = |_| {
+            let (attacker, ended) = (self.attacker.clone(), ended.clone());
+            let (function, argument) = (function.to_owned(), argument.to_string());
+            tokio::spawn(async move {
+                loop {
+                    let (argument, options) = (Bytes::from(argument.clone()), within(2));
+                    let answer = attacker.invoke(&function, argument, &options).await;
+                    // A place that is refused attacks nobody.
+                    let refused = answer.is_err_and(|error| error.code == ErrorCode::Overloaded);
+                    ended.fetch_add(u64::from(!refused), Ordering::Relaxed);
+                }
+            })
+        };
+        let attacks: Vec<_> = (0..places).map(attack).collect();
+        let innocent = async {
+            let mut had = 0;
+            while had < rounds || ended.load(Ordering::Relaxed) < places as u64 {
+                self.is_served().await;
+                had += 1;
+            }
+        };
+        let answered = tokio::time::timeout(PATIENCE, innocent).await;
+        answered.expect("the innocent one has its answers while the attack goes on");
+        for attack in attacks {
+            assert!(!attack.is_finished(), "the attack was over before");
+            attack.abort();
+        }
     }
 
     /// The innocent one's agent and function answer, and nothing of them was lost.
