@@ -192,6 +192,14 @@ fn run(program: &str, args: &[&str]) -> Result<()> {
 fn command(program: &str, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(tools::root());
+    // Cargo says them of this program. Some build scripts look at them: they would run again, and what depends on them
+    // would be built again, whenever a command comes from here after one from a shell, or the other way around.
+    for (name, _) in std::env::vars_os() {
+        let said = name.to_string_lossy();
+        if said.starts_with("CARGO_PKG_") || said.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

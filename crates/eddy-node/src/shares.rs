@@ -8,6 +8,7 @@
 
 use crate::fair::FairQueue;
 use crate::simulate::UnderWay;
+use crate::tasks;
 use eddy_types::TenantId;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -52,6 +53,7 @@ impl Shares {
             tenant,
             ticket: None,
             waker: Arc::default(),
+            computes: false,
             work,
         }
     }
@@ -116,6 +118,8 @@ pub(crate) struct Sharing<'a, F> {
     /// While it waits for a slot.
     ticket: Option<Arc<Ticket>>,
     waker: Arc<Noticing>,
+    /// It has computed for a tick, and goes on.
+    computes: bool,
     work: F,
 }
 
@@ -166,9 +170,15 @@ impl<F: Future + Unpin> Future for Sharing<'_, F> {
         this.waker.task.register(cx.waker());
         this.waker.state.store(POLLED, Ordering::Release);
         let waker = Waker::from(this.waker.clone());
-        let polled = Pin::new(&mut this.work).poll(&mut Context::from_waker(&waker));
+        let work = Pin::new(&mut this.work);
+        let mut noticing = Context::from_waker(&waker);
+        let polled = match this.computes {
+            true => tasks::computing(|| work.poll(&mut noticing)),
+            false => work.poll(&mut noticing),
+        };
         let woken = this.waker.state.swap(IDLE, Ordering::AcqRel) == WOKEN;
-        if polled.is_pending() && woken {
+        this.computes = polled.is_pending() && woken;
+        if this.computes {
             this.ticket = Some(this.shares.again(this.tenant, cx.waker()));
         }
         polled

@@ -7,8 +7,8 @@
 use eddy_types::EddyError;
 use std::future::Future;
 use std::thread;
-use tokio::runtime::Handle;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::{JoinHandle, block_in_place, spawn_blocking};
 use tokio_util::task::TaskTracker;
 
 /// Starts tasks of one node and waits for them at its end.
@@ -50,6 +50,18 @@ where
 {
     let joined = spawn_blocking(work).await;
     joined.map_err(|error| EddyError::internal(format!("a background task broke: {error}")))
+}
+
+/// Runs what computes for long on this thread, while another one takes over what waits here: whose turn it is on the
+/// processors is then the system's matter, which lets a thread go first that has slept until its request came. The
+/// runtime would look at the network again only after dozens of slices.
+pub(crate) fn computing<T>(work: impl FnOnce() -> T) -> T {
+    let runtime = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    match runtime {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
+        // There is no other one.
+        _ => work(),
+    }
 }
 
 /// A named thread.

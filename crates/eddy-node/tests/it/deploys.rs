@@ -1,14 +1,14 @@
 //! Deploys: at the same time, of code that does not come to an end, and over damaged files.
 
-use crate::support::{app, call, config, files, invoke, name, start, stop, tenant};
+use crate::support::{
+    app, call, config, files, invoke, name, start, start_with_own_cache, stop, tenant,
+};
 use bytes::Bytes;
-use eddy_node::{Code, Deployment, Node, NodeConfig};
+use eddy_node::{Code, Deployment, Node};
 use eddy_types::{Digest, ErrorCode};
 use futures::future::join_all;
 use serde_json::json;
 use std::fs;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 const HELLO: &str = r#"import { fn } from "eddy"; export const hello = fn(() => "hello");"#;
@@ -120,15 +120,6 @@ async fn a_deploy_replaces_damaged_code() {
     assert_eq!(fs::read(&file).expect("readable"), good);
     assert_eq!(invoke(&node, "hello").await.expect("healed"), "\"hello\"");
     stop(node).await;
-}
-
-/// Keeps its code in its data folder.
-async fn start_with_own_cache(data: &Path) -> Arc<Node> {
-    let config = NodeConfig {
-        code_cache: None,
-        ..config(data)
-    };
-    Node::start(config).await.expect("the node starts")
 }
 
 #[tokio::test]

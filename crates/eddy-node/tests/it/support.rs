@@ -31,6 +31,15 @@ pub async fn start(data: &Path) -> Arc<Node> {
     Node::start(config(data)).await.expect("the node starts")
 }
 
+/// A node that keeps its code in its data folder.
+pub async fn start_with_own_cache(data: &Path) -> Arc<Node> {
+    let config = NodeConfig {
+        code_cache: None,
+        ..config(data)
+    };
+    Node::start(config).await.expect("the node starts")
+}
+
 /// A node whose secret `GREETING` has this value.
 pub async fn start_with_secret(data: &Path, value: &str) -> Arc<Node> {
     let mut config = config(data);

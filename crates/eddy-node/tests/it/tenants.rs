@@ -1,6 +1,6 @@
 //! What one tenant can tell of another by what the node does for it.
 
-use crate::support::{app, call, files, name, start, stop, tenant};
+use crate::support::{app, call, files, name, start, start_with_own_cache, stop, tenant};
 use bytes::Bytes;
 use eddy_core::MessageId;
 use eddy_node::{Code, Deployment, InvocationTarget, Node, PageRequest, PythonModule, Runtime};
@@ -64,7 +64,7 @@ fn compiled(data: &Path) -> u64 {
 #[tokio::test]
 async fn what_a_tenant_sends_is_compiled_whatever_others_have() {
     let data = tempfile::tempdir().expect("a folder");
-    let node = start(data.path()).await;
+    let node = start_with_own_cache(data.path()).await;
     let [a, b] = ["a", "b"].map(|tenant| TenantId::new(tenant).expect("a tenant"));
     deploy(&node, &a, as_component()).await.expect("deployed");
     let first = compiled(data.path());
