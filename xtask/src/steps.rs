@@ -192,6 +192,11 @@ fn run(program: &str, args: &[&str]) -> Result<()> {
 fn command(program: &str, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(tools::root());
+    command
+}
+
+fn run_command(mut command: Command) -> Result<()> {
+    eprintln!("xtask: {command:?}");
     // Cargo says them of this program. Some build scripts look at them: they would run again, and what depends on them
     // would be built again, whenever a command comes from here after one from a shell, or the other way around.
     for (name, _) in std::env::vars_os() {
@@ -200,11 +205,6 @@ fn command(program: &str, args: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
-    command
-}
-
-fn run_command(mut command: Command) -> Result<()> {
-    eprintln!("xtask: {command:?}");
     let status = command
         .status()
         .with_context(|| format!("{command:?} does not start"))?;
