@@ -28,7 +28,10 @@ async fn what_multiplies_leaves_room_for_others() {
         assert!(depth <= 33, "{nest}");
     }
     assert!(bombs.iter().any(Result::is_ok), "{bombs:?}");
-    timers.expect("they are set");
+    // Its own flood may keep an attacker from its answer, within its time.
+    if let Err(error) = timers {
+        assert_eq!(error.code, ErrorCode::DeadlineExceeded, "{error}");
+    }
     // They are still at it.
     siege.during(30, async {}).await;
     siege.ends().await;
