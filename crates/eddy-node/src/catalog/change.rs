@@ -4,9 +4,9 @@ use super::app::App;
 use super::files::Stored;
 use super::load::{Prepared, resolve_env};
 use super::python::{Named, unknown_runtime};
-use super::{Catalog, Owner, unknown_app};
+use super::{Catalog, Owner, blobs, unknown_app};
 use eddy_types::limits::MAX_APPS_PER_TENANT;
-use eddy_types::{AppSpec, ComponentKind, Digest, EddyError, ErrorCode, Manifest, Name, TenantId};
+use eddy_types::{AppSpec, Digest, EddyError, ErrorCode, Manifest, Name, TenantId};
 use eddy_wasm::Engine;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -135,11 +135,7 @@ impl Catalog {
         let specs = specs.chain(stored.iter().map(|(_, stored)| &stored.spec));
         Ok(specs
             .flat_map(|spec| &spec.components)
-            .flat_map(|component| match component.kind {
-                ComponentKind::Python { runtime } => [Some(component.digest), Some(runtime)],
-                ComponentKind::Wasm | ComponentKind::Js => [Some(component.digest), None],
-            })
-            .flatten()
+            .flat_map(blobs)
             .collect())
     }
 

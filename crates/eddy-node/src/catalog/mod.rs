@@ -18,8 +18,8 @@ use crate::access::{Access, Account};
 use crate::data_dir::DataDir;
 use crate::load::Load;
 use eddy_types::{
-    AgentId, ComponentKind, Digest, Durability, EddyError, ErrorCode, FunctionId, FunctionSpec,
-    HashMap, Key, MethodName, MethodSpec, Name, TenantId, TimeoutSpec,
+    AgentId, Component, ComponentKind, Digest, Durability, EddyError, ErrorCode, FunctionId,
+    FunctionSpec, HashMap, Key, MethodName, MethodSpec, Name, TenantId, TimeoutSpec,
 };
 use eddy_wasm::Engine;
 use files::Files;
@@ -70,6 +70,15 @@ pub(crate) struct Catalog {
     /// blocking is allowed; look-ups never wait for it.
     changing: Mutex<()>,
     tenants: RwLock<HashMap<TenantId, Tenant>>,
+}
+
+/// The files of a component: its own, and the runtime that it brought.
+fn blobs(component: &Component) -> impl Iterator<Item = Digest> + use<> {
+    let runtime = match component.kind {
+        ComponentKind::Python { runtime } => Some(runtime),
+        ComponentKind::Wasm | ComponentKind::Js => None,
+    };
+    std::iter::once(component.digest).chain(runtime)
 }
 
 impl Catalog {
@@ -135,11 +144,7 @@ impl Catalog {
     pub(crate) fn code_bytes(&self, tenant: &TenantId) -> u64 {
         let apps = self.apps(tenant);
         let components = apps.iter().flat_map(|app| &app.spec.components);
-        let digests = components.flat_map(|component| match component.kind {
-            ComponentKind::Python { runtime } => [Some(component.digest), Some(runtime)],
-            ComponentKind::Wasm | ComponentKind::Js => [Some(component.digest), None],
-        });
-        let digests: BTreeSet<_> = digests.flatten().collect();
+        let digests: BTreeSet<_> = components.flat_map(blobs).collect();
         let sizes = digests
             .into_iter()
             .map(|digest| self.files.blob_size(digest));

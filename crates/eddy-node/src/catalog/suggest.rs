@@ -51,15 +51,9 @@ impl Catalog {
 
     /// An app that was not there.
     pub(crate) fn suggest_app(&self, tenant: &TenantId, app: &Name, error: EddyError) -> EddyError {
-        if error.code != ErrorCode::UnknownApp {
-            return error;
-        }
         let apps = self.apps(tenant);
-        suggested(
-            error,
-            app.as_str(),
-            apps.iter().map(|app| app.spec.name.as_str()),
-        )
+        let names = apps.iter().map(|app| app.spec.name.as_str());
+        suggested(error, app.as_str(), names)
     }
 }
 

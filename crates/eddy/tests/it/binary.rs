@@ -13,12 +13,16 @@ pub(crate) struct Ran {
 }
 
 pub(crate) fn eddy(args: &[&str]) -> Ran {
-    let output = command(args).output().expect("the binary runs");
+    finish(&mut command(args))
+}
+
+/// Runs a command to its end.
+pub(crate) fn finish(command: &mut Command) -> Ran {
     let Output {
         status,
         stdout,
         stderr,
-    } = output;
+    } = command.output().expect("the binary runs");
     Ran {
         code: status.code().expect("it ends by itself"),
         stdout: String::from_utf8(stdout).expect("stdout is UTF-8"),

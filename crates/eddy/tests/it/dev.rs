@@ -1,6 +1,6 @@
 //! `eddy new` and `eddy dev`: from nothing to an app that follows its source.
 
-use crate::binary::{Ran, command, eddy, transcript};
+use crate::binary::{Ran, command, eddy, finish, transcript};
 use eddy_api::{CallOptions, Client};
 use serde_json::Value;
 use std::io::BufReader;
@@ -79,9 +79,8 @@ fn a_new_project_is_whole_and_never_written_over() {
         &["new", "cobol", "third"],
         &["new", "ts", "no name"],
     ] {
-        let ran = command(args).current_dir(dir.path()).output().unwrap();
-        let printed = [ran.stdout, ran.stderr].map(|text| String::from_utf8(text).unwrap());
-        text += &transcript(args, &printed[0], &printed[1], ran.status.code().unwrap());
+        let ran = finish(command(args).current_dir(dir.path()));
+        text += &transcript(args, &ran.stdout, &ran.stderr, ran.code);
     }
     insta::assert_snapshot!(text);
     let types = std::fs::read_to_string(dir.path().join("shop/eddy.d.ts")).unwrap();

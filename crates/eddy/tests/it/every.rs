@@ -1,7 +1,7 @@
 //! Every command as it is used: what it prints, what it prints for programs, and one failure with its
 //! hint. What each does is tested elsewhere.
 
-use crate::binary::{command, transcript};
+use crate::binary::{command, finish, transcript};
 use crate::node::{Node, Setup};
 use regex::Regex;
 
@@ -62,15 +62,11 @@ impl Session {
     /// Runs `eddy` with these words in the folder above the app, and keeps what came of it.
     fn run(&mut self, line: &str) -> String {
         let args = words(line);
-        let ran = command(&args)
-            .env("EDDY_URL", &self.node.url)
-            .current_dir(self.dir.path())
-            .output()
-            .unwrap();
-        let out = String::from_utf8(ran.stdout).unwrap();
-        let told = String::from_utf8(ran.stderr).unwrap();
-        self.text += &transcript(&[line], &out, &told, ran.status.code().unwrap());
-        out
+        let mut command = command(&args);
+        command.env("EDDY_URL", &self.node.url);
+        let ran = finish(command.current_dir(self.dir.path()));
+        self.text += &transcript(&[line], &ran.stdout, &ran.stderr, ran.code);
+        ran.stdout
     }
 
     /// How many items a listing has; it is not kept.

@@ -1,7 +1,7 @@
 //! What `eddy new` makes, as it is: its tests pass, it deploys, its examples work, and an editor finds no mistake in it.
 
 use crate::behaviour::guest_target;
-use crate::binary::{Ran, command};
+use crate::binary::{Ran, command, finish};
 use crate::node::Node;
 use crate::packages::{npm, run};
 use std::fs;
@@ -26,12 +26,7 @@ fn with(args: &[&str], env: &[(&str, &str)]) -> Ran {
     for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
         command.env_remove(name);
     }
-    let output = command.envs(env.iter().copied()).output().unwrap();
-    Ran {
-        code: output.status.code().expect("it ends by itself"),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    finish(command.envs(env.iter().copied()))
 }
 
 /// Path and body of each request to try in `eddy.toml`.

@@ -1,6 +1,6 @@
 //! What `eddy token` and `eddy tenant` print: for people, for programs, and when it fails.
 
-use crate::binary::{command, transcript};
+use crate::binary::{command, finish, transcript};
 use crate::node::Node;
 
 /// Everything that a run prints, with what differs from run to run taken out.
@@ -10,11 +10,8 @@ fn printed(node: &Node, token: Option<&str>, args: &[&str]) -> String {
     if let Some(token) = token {
         command.env("EDDY_TOKEN", token);
     }
-    let output = command.output().expect("the binary runs");
-    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
-    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
-    let code = output.status.code().expect("it ends by itself");
-    transcript(args, &stdout, &stderr, code)
+    let ran = finish(&mut command);
+    transcript(args, &ran.stdout, &ran.stderr, ran.code)
 }
 
 fn made(text: &str) -> String {

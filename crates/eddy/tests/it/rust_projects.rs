@@ -2,7 +2,7 @@
 //! it cannot be built.
 
 use crate::behaviour::guest_target;
-use crate::binary::{NOBODY, Ran, command};
+use crate::binary::{NOBODY, Ran, command, finish};
 use crate::node::Node;
 use eddy_api::Problem;
 use std::fs;
@@ -72,12 +72,7 @@ fn deploy(args: &[&str], project: &Path, env: &[(&str, &str)]) -> Ran {
     for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TERM_COLOR"] {
         command.env_remove(name);
     }
-    let output = command.envs(env.iter().copied()).output().unwrap();
-    Ran {
-        code: output.status.code().expect("it ends by itself"),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    finish(command.envs(env.iter().copied()))
 }
 
 /// A project on the SDK, with the versions that the behaviour suite uses, so that they are built once. Its folder is

@@ -1,7 +1,7 @@
 //! Commands that run until they are told to end, as they are used; and that of every command there is a transcript of
 //! what it prints, of what it prints for programs, and of one failure with its hint.
 
-use crate::binary::{command, eddy, transcript};
+use crate::binary::{command, eddy, finish, transcript};
 use crate::help::{Help, everything};
 use regex::Regex;
 use std::collections::BTreeMap;
@@ -53,10 +53,8 @@ fn until(dir: &Path, line: &str, last: &str) -> String {
 
 fn ended(dir: &Path, line: &str) -> String {
     let args: Vec<_> = line.split_whitespace().collect();
-    let ran = command(&args).current_dir(dir).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let code = ran.status.code().unwrap();
-    transcript(&args, &text(ran.stdout), &text(ran.stderr), code)
+    let ran = finish(command(&args).current_dir(dir));
+    transcript(&args, &ran.stdout, &ran.stderr, ran.code)
 }
 
 /// A folder with a new project, `shop`.
