@@ -9,6 +9,7 @@ use crate::host::FunctionHost;
 use crate::inner::Inner;
 use crate::load::Load;
 use crate::reply::{Reply, lost};
+use crate::runners;
 use crate::runs;
 use crate::spares;
 use crate::turns;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 /// Admits invocations of one function.
 pub(crate) struct Admission {
@@ -114,19 +115,32 @@ pub(crate) async fn invoke_plain(
     start: FunctionStart,
     permit: Permit,
 ) -> Outcome {
+    let tenant = start.function.tenant.clone();
     let plain = plain(inner.clone(), start);
     let mut work = Box::pin(async move {
         let _permit = permit;
         plain.await
     });
-    if runs::may_begin()
-        && let Poll::Ready(outcome) = runs::first_slice(work.as_mut())
-    {
-        return outcome;
+    if !runs::may_begin(inner, &tenant) {
+        let (sender, receiver) = oneshot::channel();
+        let work = async move {
+            // Somebody who went away has no use for it.
+            let _ = sender.send(work.await);
+        };
+        runners::work(inner, &tenant, Box::pin(work));
+        return receiver.await.unwrap_or_else(|_| Err(broken()));
     }
-    let task = inner.tasks.spawn(work);
-    task.await
-        .unwrap_or_else(|_| Err(EddyError::internal("a function broke the node's own code")))
+    match runs::first_slice(work.as_mut()) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => {
+            let ended = inner.tasks.spawn(work).await;
+            ended.unwrap_or_else(|_| Err(broken()))
+        }
+    }
+}
+
+fn broken() -> EddyError {
+    EddyError::internal("a function broke the node's own code")
 }
 
 async fn plain(inner: Arc<Inner>, start: FunctionStart) -> Outcome {
@@ -238,7 +252,7 @@ async fn run(inner: &Arc<Inner>, start: &FunctionStart, durable: bool) -> Run {
     match ran {
         Ok(Ok(ran)) => ran,
         Ok(Err(error)) => Run::Failed(error),
-        Err(_) => Run::Failed(EddyError::internal("a function broke the node's own code")),
+        Err(_) => Run::Failed(broken()),
     }
 }
 

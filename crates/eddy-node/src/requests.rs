@@ -142,13 +142,10 @@ impl Node {
     }
 
     /// Runs work on a request here and now as far as it goes; what does not end at once goes on as
-    /// a task, which a stop waits for. All of it does when this thread is late already.
-    pub fn run(&self, tenant: &TenantId, mut work: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        if !runs::may_begin() {
-            runners::work(&self.inner, tenant, work);
-        } else if runs::first_slice(work.as_mut()).is_pending() {
-            self.inner.tasks.spawn(work);
-        }
+    /// a task, which a stop waits for. When this thread is late already, or other tenants ask as well,
+    /// it waits for its turn first.
+    pub fn run(&self, tenant: &TenantId, work: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        runners::begin(&self.inner, tenant, work);
     }
 
     /// Deletes an agent with its state and timers.

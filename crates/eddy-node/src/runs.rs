@@ -9,7 +9,7 @@ use crate::inner::Inner;
 use crate::{runners, turns};
 use eddy_core::TurnStart;
 use eddy_journal::Urgency;
-use eddy_types::EddyError;
+use eddy_types::{EddyError, TenantId};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
@@ -68,10 +68,10 @@ impl Drop for Budget {
     }
 }
 
-/// Whether work may begin on this thread: others have not waited for too long, and its stack is not
-/// too deep.
-pub(crate) fn may_begin() -> bool {
-    HERE.with(Here::may_begin)
+/// Whether work may begin on this thread: others have not waited for too long, its stack is not too deep, and no
+/// other tenant wants something, unless it is part of what runs.
+pub(crate) fn may_begin(inner: &Inner, tenant: &TenantId) -> bool {
+    HERE.with(|here| here.may_begin(inner, tenant))
 }
 
 /// How urgent a record is that somebody waits for.
@@ -159,12 +159,13 @@ impl Here {
         since.is_some_and(|since| since.elapsed() > BUDGET)
     }
 
-    fn may_begin(&self) -> bool {
-        self.nested.get() < MAX_NESTED && !self.is_late()
+    fn may_begin(&self, inner: &Inner, tenant: &TenantId) -> bool {
+        let nested = self.nested.get();
+        nested < MAX_NESTED && !self.is_late() && (nested > 0 || !inner.runners.shared(tenant))
     }
 
     fn queue_up(&self, inner: &Arc<Inner>, start: TurnStart) -> Place {
-        if !self.may_begin() {
+        if !self.may_begin(inner, start.agent.tenant()) {
             return Place::Elsewhere(start);
         }
         if !self.running.get() {

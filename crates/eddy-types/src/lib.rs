@@ -19,7 +19,7 @@ pub use app::{
     AgentSpec, AppSpec, Capabilities, Component, ComponentKind, Durability, Env, FunctionSpec,
     MethodSpec, RetryPolicy, TimeoutSpec,
 };
-pub use collections::HashMap;
+pub use collections::{HashMap, RandomState};
 pub use digest::Digest;
 pub use error::{EddyError, ErrorCode, GuestFailure};
 pub use manifest::{Definition, Manifest};

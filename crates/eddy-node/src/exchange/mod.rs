@@ -17,7 +17,7 @@ use crate::inner::Inner;
 use crate::load::UnderWay;
 use crate::node::Node;
 use crate::requests::{deadline_of, let_in, refuse_when_stopping};
-use crate::runs;
+use crate::runners;
 use crate::spares;
 use body::{Client, Paced, drain, is_without_body, served_by};
 use bytes::Bytes;
@@ -30,7 +30,6 @@ use futures::FutureExt as _;
 use http_body_util::BodyExt as _;
 use outbound::AppOutbound;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -93,7 +92,11 @@ impl Node {
             end,
             gone,
         };
-        begin(inner, Box::pin(work.run(inner.clone(), app.clone())));
+        runners::begin(
+            inner,
+            tenant,
+            Box::pin(work.run(inner.clone(), app.clone())),
+        );
         let outcome = first_of(answer, &mut ended).await;
         if let Some(traceparent) = options.traceparent {
             inner.recent.traced(id, traceparent);
@@ -173,16 +176,6 @@ fn admit(
             chain: CallChain::root(now),
         },
     })
-}
-
-type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Runs work here and now as far as it goes, and as a task of its own from there on.
-fn begin(inner: &Inner, mut work: Work) {
-    if runs::may_begin() && runs::first_slice(work.as_mut()).is_ready() {
-        return;
-    }
-    inner.tasks.spawn(work);
 }
 
 /// The answer, or the error that the handler ended with before there was one.
