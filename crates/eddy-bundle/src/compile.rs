@@ -6,6 +6,7 @@ mod entry;
 mod frame;
 mod graph;
 mod imports;
+mod json;
 mod manifest;
 mod packages;
 mod problem;

@@ -133,10 +133,7 @@ pub(crate) fn facade(
     );
     let named = asked.union(shown).filter(|name| *name != "default");
     for (number, name) in named.enumerate() {
-        let exported = match is_identifier(name) {
-            true => name.clone(),
-            false => text(name),
-        };
+        let exported = exported(name);
         let value = format!("all?.[{}]", text(name));
         let value = match asked.contains(name) {
             true => format!("const _{number} = {value};"),
@@ -145,6 +142,14 @@ pub(crate) fn facade(
         let _ = writeln!(source, "{value}\nexport {{ _{number} as {exported} }};");
     }
     source
+}
+
+/// A name as it stands in an export.
+pub(super) fn exported(name: &str) -> String {
+    match is_identifier(name) {
+        true => name.to_owned(),
+        false => text(name),
+    }
 }
 
 fn is_identifier(name: &str) -> bool {
@@ -161,6 +166,6 @@ pub(crate) fn shifted(map: &str) -> Option<String> {
 }
 
 /// A JavaScript string: JSON is one.
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     Value::String(text.to_owned()).to_string()
 }

@@ -3,6 +3,7 @@
 use super::JsModule;
 use super::common_js::{self, Default, Required};
 use super::imports::{self, BadImport, Target};
+use super::json;
 use super::packages::{How, Packages};
 use super::problem::{BundleError, MAX_PROBLEMS, Problem};
 use super::project::{Budget, Project, SourceFile, is_of_package};
@@ -153,7 +154,7 @@ impl<'p> Graph<'p> {
         let name = &file.name;
         let format = self.format(file);
         if format == Format::Json {
-            return json_module(name, text);
+            return json::module(name, text);
         }
         let common_js = format == Format::CommonJs;
         let import = |wanted: Wanted<'_>| self.wanted(file, wanted);
@@ -375,25 +376,4 @@ fn check_entry(entry: &SourceFile) -> Result<(), BundleError> {
     ))
     .hint("The code of a component is a .ts, .tsx, .mts, .js, .mjs, .jsx, .py or .wasm file.")
     .fail(ErrorCode::InvalidSource))
-}
-
-/// JSON as a module. Parsed when it runs, so that a `__proto__` key is a key like any other.
-fn json_module(name: &str, text: &str) -> Result<JsModule, Vec<Problem>> {
-    let text = text.trim_start_matches('\u{feff}');
-    if let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        let lines = text
-            .split_inclusive('\n')
-            .take(error.line().saturating_sub(1));
-        let offset = lines.map(str::len).sum::<usize>() + error.column().saturating_sub(1);
-        let problem = Problem::new(format!("{name} is not JSON: {error}"));
-        return Err(vec![problem.at(name, text, offset..offset + 1)]);
-    }
-    // A JSON string is a JavaScript string.
-    let literal = serde_json::Value::String(text.to_owned());
-    let source = format!("export default JSON.parse({literal});\n");
-    Ok(JsModule {
-        name: name.to_owned(),
-        source,
-        source_map: None,
-    })
 }

@@ -53,6 +53,11 @@ fn json_is_a_module() {
         ("d.json", "[\"a\u{2028}\\n\"]"),
     ]);
     insta::assert_snapshot!(modules[1].source);
+    let named = self::modules(&[
+        ("a.ts", "import { b } from './d.json'; console.log(b)"),
+        ("d.json", r#"{"b": 1, "c-d": 2, "default": 3, "if": 4}"#),
+    ]);
+    insta::assert_snapshot!(named[1].source);
     insta::assert_snapshot!(error(&[
         ("a.ts", "import d from './d.json'; console.log(d)"),
         ("d.json", "{\n  \"a\": 1,\n}")
@@ -70,7 +75,8 @@ import fs from "node:fs";
 import out from "../out";
 import abs from "/etc/passwd";
 import cjs from "./old.cjs";
-console.log(one, _, fs, out, abs, cjs);
+import db from "@/lib/db";
+console.log(one, _, fs, out, abs, cjs, db);
 "#
         ),
         ("old.cjs", "module.exports = 1;")

@@ -175,6 +175,37 @@ exports.tries = () => Promise.all(["fs", "gone"].map(async (name) => {
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_is_imported_as_a_whole_and_by_its_keys() {
+    let project = project(&[
+        ("eddy.toml", "name = \"json\""),
+        (
+            "index.ts",
+            r#"
+import { fn } from "eddy";
+import config, { version, if as cond, "a-b" as dash } from "./config.json";
+import * as all_of_it from "./config.json";
+import list from "./list.json";
+export const all = fn(() => [config.version, version, cond, dash, Object.keys(all_of_it).sort(), list]);
+"#,
+        ),
+        (
+            "config.json",
+            r#"{ "version": 3, "if": true, "a-b": null, "default": 1, "__proto__": 2 }"#,
+        ),
+        ("list.json", "[1, 2]"),
+    ]);
+    let wanted = serde_json::json!([
+        3,
+        3,
+        true,
+        null,
+        ["__proto__", "a-b", "default", "if", "version"],
+        [1, 2]
+    ]);
+    assert_eq!(answer(project.path()).await, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn compiled_code_and_builds_for_browsers_find_what_they_count_on() {
     let project = project(UNUSUAL);
     insta::assert_json_snapshot!(answer(project.path()).await);

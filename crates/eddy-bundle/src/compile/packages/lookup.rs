@@ -329,6 +329,14 @@ fn normal(path: &Path) -> PathBuf {
 }
 
 fn not_installed(specifier: &str, package: &str) -> BadImport {
+    // No package has such a name, and many editors make such paths.
+    if specifier.starts_with("@/") || specifier.starts_with('~') {
+        return bad(
+            format!("there is no package for {specifier:?} in {FOLDER}"),
+            "`paths` of tsconfig.json are not followed: import the file by its relative path, which begins with \"./\" or \
+             \"../\".",
+        );
+    }
     bad(
         format!("there is no package for {specifier:?} in {FOLDER}"),
         format!(
