@@ -90,7 +90,10 @@ def _missing(name):
             f"{name} is part of Python's standard library, but not of Eddy's Python runtime: "
             "a guest has no threads, processes, sockets or files"
         )
-    return f"No module named {name!r} in the program: only Python files that are imported by name are part of a deploy"
+    return (
+        f"No module named {name!r} in the program: a deploy takes the Python files that are imported by name, and packages "
+        f"from the folder vendor of the project (pip install --target vendor {top})"
+    )
 
 
 def prepare():

@@ -2,6 +2,7 @@
 
 use crate::behaviour::guest_target;
 use crate::binary::{Ran, command, finish};
+use crate::book;
 use crate::node::Node;
 use crate::packages::{npm, run};
 use std::fs;
@@ -116,39 +117,68 @@ const CHECKERS: &str = r#"{
   "dependencies": { "pyright": "1.1.414", "typescript": "7.0.2" }
 }"#;
 
-/// Needs the npm registry, or the one that npm is set up with; see CONTRIBUTING.md.
-#[test]
-fn types_are_right_and_a_mistake_is_found() {
-    let checkers = Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm-checkers");
-    fs::create_dir_all(&checkers).unwrap();
-    fs::write(checkers.join("package.json"), CHECKERS).unwrap();
-    let install = ["install", "--ignore-scripts", "--no-audit", "--no-fund"];
-    run(npm().args(install).current_dir(&checkers));
-    let checked = |program: &str, option: &str, of: &Path| -> Result<(), String> {
+/// The type checkers, from npm.
+struct Checkers(PathBuf);
+
+impl Checkers {
+    fn install() -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm-checkers");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("package.json"), CHECKERS).unwrap();
+        let install = ["install", "--ignore-scripts", "--no-audit", "--no-fund"];
+        run(npm().args(install).current_dir(&folder));
+        Self(folder)
+    }
+
+    /// What is wrong with a project in this language.
+    fn check(&self, language: &str, project: &Path) -> Result<(), String> {
+        let (program, config) = match language {
+            "ts" => ("tsc", "tsconfig.json"),
+            "js" => ("tsc", "jsconfig.json"),
+            _ => ("pyright", ""),
+        };
         let mut command: Command = npm();
-        let arguments = ["exec", "--offline", "--", program, option];
+        let arguments = ["exec", "--offline", "--", program, "-p"];
         let output = command
             .args(arguments)
-            .arg(of)
-            .current_dir(&checkers)
+            .arg(project.join(config))
+            .current_dir(&self.0)
             .output();
         let output = output.unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         output.status.success().then_some(()).ok_or(said)
-    };
-    for (language, program, option, file, source, mistake) in [
-        ("ts", "tsc", "-p", "tsconfig.json", "index.ts", "greet(1);"),
-        ("js", "tsc", "-p", "jsconfig.json", "index.js", "greet(1);"),
-        ("python", "pyright", "-p", "", "main.py", "greet(1)"),
+    }
+}
+
+/// Needs the npm registry, or the one that npm is set up with; see CONTRIBUTING.md.
+#[test]
+fn types_are_right_and_a_mistake_is_found() {
+    let checkers = Checkers::install();
+    for (language, source, mistake) in [
+        ("ts", "index.ts", "greet(1);"),
+        ("js", "index.js", "greet(1);"),
+        ("python", "main.py", "greet(1)"),
     ] {
         let project = project(language, "checked");
-        let config = project.join(file);
-        let right = checked(program, option, &config);
-        assert_eq!(right, Ok(()), "{language}");
+        assert_eq!(checkers.check(language, &project), Ok(()), "{language}");
         let path = project.join(source);
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, format!("{text}\n{mistake}\n")).unwrap();
-        let wrong = checked(program, option, &config).expect_err("nothing is found");
+        let wrong = checkers.check(language, &project);
+        let wrong = wrong.expect_err("nothing is found");
         assert!(wrong.contains(source), "{wrong}");
+    }
+    // What the tours have their readers write into such a project.
+    for (language, page) in [
+        ("ts", "docs/tour-typescript.md"),
+        ("python", "docs/tour-python.md"),
+    ] {
+        let project = project(language, "tour");
+        for (path, text) in book::files(page, "shop/") {
+            let path = project.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        assert_eq!(checkers.check(language, &project), Ok(()), "{page}");
     }
 }

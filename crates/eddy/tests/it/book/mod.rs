@@ -70,6 +70,19 @@ fn pages() -> Vec<Page> {
     paths.iter().map(|path| Page::read(path)).collect()
 }
 
+/// The files below `folder` that a page has its readers write, as they are in the end.
+pub(crate) fn files(page: &str, folder: &str) -> Vec<(String, String)> {
+    let blocks = Page::read(page).blocks.into_iter();
+    let files = blocks.filter_map(|block| match block.purpose() {
+        Ok(Use::File { path, append }) => {
+            assert!(!append, "{page}: {path} is not written as a whole");
+            Some((path.strip_prefix(folder)?.to_owned(), block.text))
+        }
+        _ => None,
+    });
+    files.collect()
+}
+
 #[test]
 fn every_block_says_what_it_is_for_and_what_is_only_read_is_right() {
     let mut wrong = Vec::new();
