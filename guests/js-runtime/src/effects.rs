@@ -5,7 +5,7 @@ use crate::bindings::eddy::platform::effects::{self as node, HttpRequest, Outcom
 use crate::bindings::eddy::platform::types::Failure;
 use crate::engine::{self, Held};
 use crate::{convert, web};
-use rquickjs::{Array, Ctx, Function, Object, Persistent, Result, TypedArray, Value};
+use rquickjs::{Array, Ctx, Error, Function, Object, Persistent, Result, TypedArray, Value};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
@@ -134,26 +134,42 @@ impl Ready {
                 self.resolve.clone(),
             )?;
         }
-        let resolve = engine::function(ctx, &self.resolve)?;
-        match self.outcome {
-            Ok(Outcome::Elapsed) => resolve.call(()),
-            Ok(Outcome::Json(json)) => resolve.call((ctx.json_parse(json)?,)),
-            Ok(Outcome::Http(response)) => {
-                let headers = Array::new(ctx.clone())?;
-                for (index, (name, value)) in response.headers.into_iter().enumerate() {
-                    headers.set(index * 2, name)?;
-                    headers.set(index * 2 + 1, value)?;
-                }
-                let body = TypedArray::<u8>::new_copy(ctx.clone(), response.body)?;
-                resolve.call((response.status, headers, body))
-            }
+        let Self {
+            outcome,
+            resolve,
+            reject,
+            ..
+        } = self;
+        let told = match outcome {
+            Ok(outcome) => tell(ctx, &resolve, outcome),
             Err(failure) => {
                 let error = convert::to_error(ctx, failure)?;
-                match &self.reject {
-                    Some(reject) => engine::function(ctx, reject)?.call((error,)),
-                    None => Err(ctx.throw(error)),
-                }
+                Err(ctx.throw(error))
             }
+        };
+        match (told, reject) {
+            // Whoever waits for it is told, also of what the program could not be handed.
+            (Err(Error::Exception), Some(reject)) => {
+                engine::function(ctx, &reject)?.call((ctx.catch(),))
+            }
+            (told, _) => told,
+        }
+    }
+}
+
+fn tell(ctx: &Ctx<'_>, resolve: &Held, outcome: Outcome) -> Result<()> {
+    let resolve = engine::function(ctx, resolve)?;
+    match outcome {
+        Outcome::Elapsed => resolve.call(()),
+        Outcome::Json(json) => resolve.call((ctx.json_parse(json)?,)),
+        Outcome::Http(response) => {
+            let headers = Array::new(ctx.clone())?;
+            for (index, (name, value)) in response.headers.into_iter().enumerate() {
+                headers.set(index * 2, name)?;
+                headers.set(index * 2 + 1, value)?;
+            }
+            let body = TypedArray::<u8>::new_copy(ctx.clone(), response.body)?;
+            resolve.call((response.status, headers, body))
         }
     }
 }

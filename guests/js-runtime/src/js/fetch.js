@@ -169,7 +169,9 @@ function fetch(input, init = undefined) {
     const { signal } = request;
     signal?.throwIfAborted();
     const done = (status, flat, bytes) => {
-      const response = new Response(bytes, { status });
+      const response = new Response(bytes);
+      // Of what is made here the range is checked; a server says what it likes.
+      response.status = status;
       for (let i = 0; i < flat.length; i += 2) response.headers.append(flat[i], flat[i + 1]);
       response.url = request.url;
       resolve(response);

@@ -36,6 +36,10 @@ pub(crate) async fn requests_to_allowed_hosts(app: &App) {
         .await;
     let wanted = json!({ "status": 404, "ok": false, "reply": "GET none", "text": "" });
     assert_eq!(fetched, wanted);
+    // Some servers answer with what no list has.
+    let fetched = app.invoked("fetch_url", json!({ "url": url("odd") })).await;
+    let wanted = json!({ "status": 799, "ok": false, "reply": "GET none", "text": "" });
+    assert_eq!(fetched, wanted);
     let parsed = app
         .invoked("fetch_json", json!({ "url": url("json") }))
         .await;
@@ -79,6 +83,7 @@ fn serve(mut stream: TcpStream) {
         Some("plain") => ("200 OK", "grüße".as_bytes().to_vec()),
         Some("json") => ("200 OK", br#"{"n":[1]}"#.to_vec()),
         Some("echo") => ("200 OK", body),
+        Some("odd") => ("799 Odd", Vec::new()),
         // Until the other side gives up.
         Some("never") => return drop(reader.read_to_end(&mut Vec::new())),
         _ => ("404 Not Found", Vec::new()),
