@@ -169,11 +169,12 @@ fn types_are_right_and_a_mistake_is_found() {
         assert!(wrong.contains(source), "{wrong}");
     }
     // What the tours have their readers write into such a project.
-    for (language, page) in [
-        ("ts", "docs/tour-typescript.md"),
-        ("python", "docs/tour-python.md"),
+    for (language, page, tests) in [
+        ("ts", "docs/tour-typescript.md", "test"),
+        ("python", "docs/tour-python.md", "tests"),
     ] {
         let project = project(language, "tour");
+        fs::remove_dir_all(project.join(tests)).unwrap();
         for (path, text) in book::files(page, "shop/") {
             let path = project.join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
