@@ -247,9 +247,10 @@ fn count_dead_letters(inner: &Inner, record: &Record) {
     for change in &record.changes {
         if let Change::DeadLetterPut { letter, .. } = change {
             inner.stats.dead_letters(1);
+            // What the guest said of it is its tenant's to read: `eddy dead-letters` has it.
             tracing::warn!(
-                to = %letter.to, method = %letter.method, attempts = letter.attempts,
-                code = %letter.error.code, "a delivery became a dead letter: {}", letter.error.detail
+                tenant = %letter.to.tenant(), to = %letter.to, method = %letter.method,
+                attempts = letter.attempts, code = %letter.error.code, "a delivery became a dead letter"
             );
         }
     }

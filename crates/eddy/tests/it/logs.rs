@@ -1,8 +1,8 @@
 //! What guests log, as people and programs get to see it.
 
 use crate::binary::{command, transcript};
-use crate::node::Node;
-use eddy_api::LogQuery;
+use crate::node::{Node, Setup};
+use eddy_api::{LogQuery, PageQuery};
 use eddy_types::ErrorCode;
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -228,4 +228,47 @@ async fn strange_requests_for_the_log_are_refused() {
         let status = line(&mut stream(&f.node, path, headers));
         assert!(status.contains(" 400 "), "{path}: {status}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_nodes_own_log_has_no_words_of_a_guest() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = dir.path().join("app");
+    std::fs::create_dir(&app).unwrap();
+    let manifest = "name = \"liar\"\n[agents.liar.retries]\nattempts = 1\n";
+    let code = r#"
+import { agent } from "eddy";
+export const liar = agent({
+  begin(ctx) { ctx.send("liar", "b", "fail"); },
+  fail() { throw new Error("sorry\nERROR the disk is full"); },
+});
+"#;
+    std::fs::write(app.join("eddy.toml"), manifest).unwrap();
+    std::fs::write(app.join("main.ts"), code).unwrap();
+    let setup = Setup {
+        app: Some(&app),
+        ..Setup::default()
+    };
+    let node = Node::with(&dir.path().join("data"), &setup);
+    node.call("liar/a", "begin", "null").await.unwrap();
+    let page = PageQuery::default();
+    while node
+        .client
+        .dead_letters(&page)
+        .await
+        .unwrap()
+        .items
+        .is_empty()
+    {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    node.ask_to_end();
+    let (_, log) = node.ended();
+    let told = log.lines().find(|line| line.contains("dead letter"));
+    let told = told.expect("the operator is told");
+    assert!(
+        told.contains("guest-error") && told.contains("liar/b"),
+        "{told}"
+    );
+    assert!(!log.contains("disk is full"), "{log}");
 }
