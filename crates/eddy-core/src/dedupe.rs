@@ -3,13 +3,52 @@
 
 use crate::message::{Message, MessageId};
 use crate::record::{DedupeKey, DedupeScope};
+use eddy_types::limits::MAX_MAILBOX;
 use eddy_types::{AgentId, Digest, EddyError, ErrorCode};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 #[derive(Debug)]
 struct Join<R> {
     digest: Digest,
-    waiters: Vec<R>,
+    waiters: Waiters<R>,
+}
+
+/// Duplicates that wait for the same answer, at most so many as messages wait for one agent.
+#[derive(Debug)]
+pub(crate) struct Waiters<W>(VecDeque<W>);
+
+impl<W> Default for Waiters<W> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<W> Waiters<W> {
+    /// One more waits. Answers with the one that is to wait no more: who waits longest is most likely gone.
+    pub(crate) fn add(&mut self, waiter: W) -> Option<W> {
+        let oldest = (self.0.len() >= MAX_MAILBOX).then(|| self.0.pop_front());
+        self.0.push_back(waiter);
+        oldest.flatten()
+    }
+
+    /// What the one is told that is to wait no more.
+    pub(crate) fn too_many() -> EddyError {
+        let detail =
+            format!("{MAX_MAILBOX} later requests with the same key wait for the same answer");
+        EddyError::new(ErrorCode::Overloaded, detail)
+            .hint("Wait for the answer to a request before you repeat it.")
+            .retry_after(Duration::from_secs(1))
+    }
+}
+
+impl<W> IntoIterator for Waiters<W> {
+    type Item = W;
+    type IntoIter = std::collections::vec_deque::IntoIter<W>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
 }
 
 /// Keys under way.
@@ -31,8 +70,8 @@ impl<R> Default for Joins<R> {
 pub(crate) enum Joined<R> {
     /// It is the first of its key.
     First(Message<R>),
-    /// It waits for the first one: for whose sake, and for which message.
-    Waits(AgentId, MessageId),
+    /// It waits for the first one: for whose sake, and for which message; and who waits no more.
+    Waits(AgentId, MessageId, Option<R>),
     /// The key belongs to another request.
     Mismatch(Message<R>),
 }
@@ -53,13 +92,13 @@ impl<R> Joins<R> {
             return Joined::Mismatch(message);
         }
         let (to, id) = (message.to.clone(), message.id);
-        join.waiters.extend(message.waiter());
-        Joined::Waits(to, id)
+        let oldest = message.waiter().and_then(|one| join.waiters.add(one));
+        Joined::Waits(to, id, oldest)
     }
 
     /// The first request of a key is taken on; `finish` is to be called when it has ended.
     pub(crate) fn begin(&mut self, scope: DedupeScope, key: DedupeKey, digest: Digest) {
-        let waiters = Vec::new();
+        let waiters = Waiters::default();
         let first = self
             .under_way
             .insert((scope, key), Join { digest, waiters });
@@ -67,7 +106,7 @@ impl<R> Joins<R> {
     }
 
     /// The request has ended; answers with those who joined it.
-    pub(crate) fn finish(&mut self, scope: &DedupeScope, key: &DedupeKey) -> Vec<R> {
+    pub(crate) fn finish(&mut self, scope: &DedupeScope, key: &DedupeKey) -> Waiters<R> {
         let at = (scope.clone(), key.clone());
         self.under_way
             .remove(&at)

@@ -171,7 +171,7 @@ pub(crate) async fn invoke_nested(
     if retriable {
         let key = Some(id.to_string());
         let request = (function, argument, key, false);
-        return submit(inner, id, request, chain, Some(deadline)).await;
+        return submit(inner, id, request, chain, Some(deadline), None).await;
     }
     let start = FunctionStart {
         id,
@@ -185,15 +185,16 @@ pub(crate) async fn invoke_nested(
 }
 
 /// A keyed or asynchronous invocation: function, argument, key, and whether the answer comes when
-/// it is accepted.
+/// it is accepted. `permit` is kept until the answer.
 pub(crate) async fn submit(
     inner: &Arc<Inner>,
     id: MessageId,
     (function, argument, key, background): (FunctionId, Bytes, Option<String>, bool),
     chain: CallChain,
     deadline: Option<Timestamp>,
+    permit: Permit,
 ) -> Outcome {
-    let (reply, receiver) = Reply::outcome();
+    let (reply, receiver) = Reply::admitted(permit);
     let shard = shard_of(inner, &function, id);
     let run_deadline = if background { None } else { deadline };
     let request = FunctionRequest {

@@ -1,5 +1,6 @@
 //! Where replies of the core go: one-shot channels of this node.
 
+use crate::attempt::Permit;
 use eddy_core::{MessageId, Outcome};
 use eddy_types::{EddyError, ErrorCode};
 use std::fmt;
@@ -17,8 +18,20 @@ pub(crate) enum Reply {
 
 impl Reply {
     pub(crate) fn outcome() -> (Self, oneshot::Receiver<Outcome>) {
+        Self::admitted(None)
+    }
+
+    /// The same; `permit` lets its request in until there is an outcome, also when nobody waits for that any more.
+    pub(crate) fn admitted(permit: Permit) -> (Self, oneshot::Receiver<Outcome>) {
         let (sender, receiver) = oneshot::channel();
-        (Self::Outcome(sender), receiver)
+        let reply = match permit {
+            None => Self::Outcome(sender),
+            Some(permit) => Self::Then(Box::new(move |outcome| {
+                drop(permit);
+                let _ = sender.send(outcome);
+            })),
+        };
+        (reply, receiver)
     }
 
     pub(crate) fn start() -> (Self, oneshot::Receiver<Result<MessageId, EddyError>>) {

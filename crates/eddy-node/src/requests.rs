@@ -22,7 +22,6 @@ use eddy_types::{
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// A request that may go to its agent.
 struct Admitted {
@@ -176,17 +175,7 @@ impl Node {
         let (id, deadline) = (request.id, request.deadline);
         let traceparent = request.traceparent.take();
         let _under_way = request.under_way.take();
-        let (reply, receiver) = match request.permit.take() {
-            None => Reply::outcome(),
-            Some(permit) => {
-                let (sender, receiver) = oneshot::channel();
-                let then = move |outcome| {
-                    drop(permit);
-                    let _ = sender.send(outcome);
-                };
-                (Reply::Then(Box::new(then)), receiver)
-            }
-        };
+        let (reply, receiver) = Reply::admitted(request.permit.take());
         deliver(&self.inner, agent, operation, request, reply);
         // An answer that is there at once lets the caller's task go on for ever otherwise.
         tokio::task::coop::consume_budget().await;
@@ -231,9 +220,10 @@ impl Node {
                 app.account.may_store()?;
                 let id = MessageId::of_key(&DedupeScope::Function(function.clone()), &key);
                 let request = (function, argument, Some(key), false);
+                let permit = options.permit;
                 (
                     id,
-                    functions::submit(inner, id, request, chain, deadline).await,
+                    functions::submit(inner, id, request, chain, deadline, permit).await,
                 )
             }
             None => {
@@ -279,7 +269,8 @@ impl Node {
             None => clock::fresh_id(),
         };
         let chain = CallChain::root(clock::now());
-        functions::submit(inner, id, (function, argument, key, true), chain, None).await?;
+        let request = (function, argument, key, true);
+        functions::submit(inner, id, request, chain, None, options.permit).await?;
         Ok(id)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::stop::shutting_down;
 use super::{Action, Mutation, Phase, Queued, ShardCore};
+use crate::dedupe::Waiters;
 use crate::inbox::Seen;
 use crate::message::{CallChain, Message, MessageId, Operation, Origin};
 use crate::outbox::{Delivery, DeliveryResult};
@@ -233,7 +234,7 @@ impl<R> ShardCore<R> {
         if let Origin::Request { reply, key } = message.origin {
             let joined = match key {
                 Some(key) => self.joins.finish(&DedupeScope::Agent(message.to), &key),
-                None => Vec::new(),
+                None => Waiters::default(),
             };
             for to in std::iter::once(reply).chain(joined) {
                 out.push(Action::Reply {

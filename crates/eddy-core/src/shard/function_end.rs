@@ -3,6 +3,7 @@
 use super::functions::{Running, accepted, digest_of, refuse};
 use super::turn::counts_as_attempt;
 use super::{Action, FunctionEnd, FunctionStart, PlainSends, ShardCore};
+use crate::dedupe::Waiters;
 use crate::effects::Outgoing;
 use crate::message::{CallChain, MessageId};
 use crate::record::{Change, InvocationRow, Outcome, Record, Sender};
@@ -204,7 +205,7 @@ impl<R> ShardCore<R> {
                 key: row.key.map(|(key, _)| key),
                 background: true,
                 queued: row.queued,
-                waiters: Vec::new(),
+                waiters: Waiters::default(),
                 pausing: false,
             };
             self.functions.add(id, running);

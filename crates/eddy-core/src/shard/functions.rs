@@ -3,7 +3,7 @@
 
 use super::stop::shutting_down;
 use super::{Action, Phase, ShardCore};
-use crate::dedupe::mismatch;
+use crate::dedupe::{Waiters, mismatch};
 use crate::effects::Outgoing;
 use crate::gates::Gated;
 use crate::message::{CallChain, MessageId};
@@ -90,7 +90,7 @@ pub(super) struct Running<R> {
     pub(super) background: bool,
     pub(super) queued: Timestamp,
     /// Who waits: for the outcome, or (true) just to hear that it is accepted.
-    pub(super) waiters: Vec<(R, bool)>,
+    pub(super) waiters: Waiters<(R, bool)>,
     /// Between two attempts.
     pub(super) pausing: bool,
 }
@@ -183,7 +183,10 @@ impl<R> ShardCore<R> {
             // A duplicate takes no room, so it joins in any case.
             Ok(_) => match self.functions.running.get_mut(&request.id) {
                 Some(running) if running.digest == digest => {
-                    running.waiters.push((request.reply, request.background));
+                    let waiter = (request.reply, request.background);
+                    if let Some((oldest, _)) = running.waiters.add(waiter) {
+                        refuse(oldest, Waiters::<R>::too_many(), out);
+                    }
                 }
                 Some(_) => refuse_mismatch(request, out),
                 None => match self.admit_function(&request) {
@@ -248,11 +251,11 @@ impl<R> ShardCore<R> {
             key: request.key,
             background: request.background,
             queued: now,
-            waiters: Vec::new(),
+            waiters: Waiters::default(),
             pausing: false,
         };
         if !request.background {
-            running.waiters.push((request.reply, false));
+            running.waiters.add((request.reply, false));
             self.functions.add(id, running);
             out.push(Action::RunFunction(start));
             return;

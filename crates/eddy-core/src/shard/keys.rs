@@ -1,7 +1,8 @@
 //! Duplicates of keyed requests: answered ones get the same answer, those under way are joined.
 
+use super::functions::refuse;
 use super::{Action, Mutation, ShardCore};
-use crate::dedupe::{Joined, mismatch};
+use crate::dedupe::{Joined, Waiters, mismatch};
 use crate::message::{Message, Origin};
 use crate::record::{DedupeKey, DedupeScope, Outcome};
 use crate::view::StoreView;
@@ -39,7 +40,10 @@ impl<R> ShardCore<R> {
             Joined::First(message) => return Some(message),
             Joined::Mismatch(message) => reply_now(message, mismatch(&key), out),
             // It waits for the first one as if it had queued itself.
-            Joined::Waits(to, id) => {
+            Joined::Waits(to, id, oldest) => {
+                if let Some(oldest) = oldest {
+                    refuse(oldest, Waiters::<R>::too_many(), out);
+                }
                 if let Some(caller) = caller {
                     self.start_probe(caller, to, id, out);
                 }

@@ -160,3 +160,15 @@ fn an_error_discards_the_sends_and_too_many_bytes_end_one_in_the_background() {
         ("guest-error".into(), 0)
     );
 }
+
+#[test]
+fn so_many_duplicates_wait_and_the_oldest_makes_room_for_the_newest() {
+    let mut world = World::new(1);
+    let all: Vec<_> = (0..limits::MAX_MAILBOX + 2)
+        .map(|_| submit(&mut world, "1", false))
+        .collect();
+    let (gone, waiting) = all.split_at(2);
+    assert!(gone.iter().all(|&one| world.said(one) == "overloaded"));
+    end(&mut world, returned(Vec::new()));
+    assert!(waiting.iter().all(|&one| world.said(one) == "7"));
+}

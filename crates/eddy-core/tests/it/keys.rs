@@ -91,3 +91,17 @@ fn duplicates_are_served_by_a_full_mailbox_and_by_a_node_that_drains() {
     }
     assert_eq!(world.said(waiting), "8");
 }
+
+#[test]
+fn so_many_duplicates_wait_and_the_oldest_makes_room_for_the_newest() {
+    let (mut world, a) = (World::new(1), agent("a"));
+    let first = world.request(&a, "1", Some("k"));
+    let joined: Vec<_> = (0..limits::MAX_MAILBOX + 2)
+        .map(|_| world.request(&a, "1", Some("k")))
+        .collect();
+    let (gone, waiting) = joined.split_at(2);
+    assert!(gone.iter().all(|&one| world.said(one) == "overloaded"));
+    world.end("7", Effects::default());
+    let answered = waiting.iter().chain([&first]);
+    assert!(answered.into_iter().all(|&one| world.said(one) == "7"));
+}
