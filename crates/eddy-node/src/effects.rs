@@ -1,7 +1,8 @@
 //! Immediate effects: calls, invocations, fetches and sleeps that a handler starts and awaits. Each
 //! is under way when its future is handed out; dropping the future gives it up.
 
-use crate::catalog::App;
+mod caller;
+
 use crate::clock;
 use crate::fetch;
 use crate::functions::{self, Nested};
@@ -9,105 +10,14 @@ use crate::inner::Inner;
 use crate::reply::{Reply, lost};
 use crate::simulate;
 use bytes::Bytes;
-use eddy_core::{
-    CallChain, DedupeKey, FunctionStart, Message, MessageId, Operation, Origin, TurnId, TurnStart,
-};
-use eddy_types::limits::{MAX_CALL_DEPTH, MAX_EFFECTS_PER_TURN, MAX_NESTED_WAIT};
-use eddy_types::{
-    AgentId, EddyError, ErrorCode, FunctionId, MethodName, Name, TenantId, Timestamp,
-};
+pub(crate) use caller::Caller;
+use eddy_core::{DedupeKey, Message, MessageId, Operation, Origin, TurnId};
+use eddy_types::limits::MAX_CALL_DEPTH;
+use eddy_types::{AgentId, EddyError, ErrorCode, FunctionId, MethodName, Name, Timestamp};
 use eddy_wasm::{HttpRequest, Outcome, PendingFuture};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
-
-/// Who starts effects: a turn, or a function.
-pub(crate) struct Caller {
-    pub(crate) inner: Arc<Inner>,
-    pub(crate) app: Arc<App>,
-    pub(crate) tenant: TenantId,
-    /// The message or invocation being handled.
-    pub(crate) id: MessageId,
-    /// A query: it may call queries only.
-    pub(crate) read_only: bool,
-    /// The running turn and its agent; a function has none.
-    turn: Option<TurnId>,
-    agent: Option<AgentId>,
-    chain: CallChain,
-    retriable: bool,
-    deadline: Option<Timestamp>,
-    ordinal: AtomicU32,
-    /// What its fetches hold.
-    fetched: fetch::Room,
-}
-
-impl Caller {
-    pub(crate) fn of_turn(
-        inner: &Arc<Inner>,
-        app: &Arc<App>,
-        start: &TurnStart,
-        deadline: Option<Timestamp>,
-        read_only: bool,
-    ) -> Self {
-        Self {
-            inner: inner.clone(),
-            app: app.clone(),
-            tenant: start.agent.tenant().clone(),
-            id: start.id,
-            read_only,
-            turn: Some(start.turn),
-            agent: Some(start.agent.clone()),
-            chain: start.chain.clone(),
-            retriable: start.retriable,
-            deadline,
-            ordinal: AtomicU32::new(0),
-            fetched: fetch::Room::default(),
-        }
-    }
-
-    pub(crate) fn of_function(
-        inner: &Arc<Inner>,
-        app: &Arc<App>,
-        start: &FunctionStart,
-        deadline: Option<Timestamp>,
-        retriable: bool,
-    ) -> Self {
-        Self {
-            inner: inner.clone(),
-            app: app.clone(),
-            tenant: start.function.tenant.clone(),
-            id: start.id,
-            read_only: false,
-            turn: None,
-            agent: None,
-            chain: start.chain.clone(),
-            retriable,
-            deadline,
-            ordinal: AtomicU32::new(0),
-            fetched: fetch::Room::default(),
-        }
-    }
-
-    /// Nested waits end, whatever the manifest says.
-    pub(crate) fn nested_deadline(&self) -> Timestamp {
-        let limit = clock::now().plus(MAX_NESTED_WAIT);
-        self.deadline.map_or(limit, |deadline| deadline.min(limit))
-    }
-
-    pub(crate) fn next_effect(&self) -> Result<MessageId, EddyError> {
-        let ordinal = self.ordinal.fetch_add(1, Ordering::Relaxed) + 1;
-        if ordinal > MAX_EFFECTS_PER_TURN {
-            return Err(EddyError::new(
-                ErrorCode::LimitExceeded,
-                format!(
-                    "one invocation may start {MAX_EFFECTS_PER_TURN} calls, invocations and fetches"
-                ),
-            ));
-        }
-        Ok(self.id.effect(ordinal))
-    }
-}
 
 /// Starts a call of an agent's method.
 pub(crate) fn call(
@@ -335,7 +245,7 @@ pub(crate) fn fetch(
         )
         .hint("Use GET or HEAD, or make it an ordinary method."));
     }
-    let request = fetch::check(&caller.app, &caller.fetched, request)?;
+    let request = fetch::check(&caller.inner, &caller.app, &caller.fetched, request)?;
     let gate = begin_effect(caller)?;
     let deadline = caller.nested_deadline();
     let (app, retriable) = (caller.app.clone(), caller.retriable);

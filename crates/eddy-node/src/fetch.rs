@@ -1,25 +1,36 @@
 //! Outbound HTTP for guests: only to hosts that the manifest allows, redirects included.
 
 mod grant;
+mod places;
 mod resolve;
 mod room;
 
 use crate::catalog::App;
-use eddy_types::limits::MAX_FETCH_BODY_BYTES;
+use crate::inner::Inner;
+use eddy_types::limits::{MAX_FETCH_BODY_BYTES, MAX_FETCH_HEADERS_BYTES, MAX_FETCH_URL_BYTES};
 use eddy_types::{Capabilities, EddyError, ErrorCode};
 use eddy_wasm::{HttpRequest, HttpResponse};
 pub(crate) use grant::Reach;
 use grant::not_granted;
-use reqwest::header::{HeaderName, HeaderValue};
+use places::Place;
+pub(crate) use places::Places;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Response, Url, redirect};
 use resolve::{Guarded, Refused};
 use room::Part;
 pub(crate) use room::Room;
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 const MAX_REDIRECTS: usize = 10;
+/// What a header takes besides its name and its value, as HTTP/2 counts.
+const HEADER_BYTES: usize = 32;
+/// How long a connection is kept that nobody uses. It is an open file that counts for no request.
+const IDLE_CONNECTION: Duration = Duration::from_secs(10);
+/// Connections to one host that are kept so.
+const IDLE_CONNECTIONS: usize = 32;
 
 /// Headers that say where a request goes, where it ends, or what holds for one connection only.
 /// They are the client's: from a guest they could make the other side see another request.
@@ -129,21 +140,42 @@ fn client_with(reach: &Reach, redirects: Redirects, names: Guarded) -> Result<Cl
         .redirect(policy)
         .dns_resolver(Arc::new(names))
         .no_proxy()
+        .pool_idle_timeout(IDLE_CONNECTION)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
         .build()
         .map_err(|error| EddyError::internal(format!("no HTTP client can be made: {error}")))
 }
 
-/// Checks a guest's request before anything is sent.
-pub(crate) fn check(app: &App, room: &Room, request: HttpRequest) -> Result<Checked, EddyError> {
-    let mut part = room.part();
+/// Checks a guest's request before anything is sent, and takes what it needs until it is over.
+pub(crate) fn check(
+    inner: &Arc<Inner>,
+    app: &App,
+    room: &Room,
+    request: HttpRequest,
+) -> Result<Checked, EddyError> {
+    let mut part = room.part(&app.account, Arc::downgrade(inner));
+    let address = request.url.len();
     let request = check_for(&app.reach, request)?;
     let body = request.body().and_then(reqwest::Body::as_bytes);
-    part.grow(body.map_or(0, <[u8]>::len))?;
-    Ok(Checked { request, part })
+    part.grow(address + size_of(request.headers()) + body.map_or(0, <[u8]>::len))?;
+    let place = app.account.places.request()?;
+    Ok(Checked {
+        request,
+        part,
+        place,
+    })
+}
+
+/// What headers take, in bytes.
+fn size_of(headers: &HeaderMap) -> usize {
+    let sizes = headers.iter();
+    sizes
+        .map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES)
+        .sum()
 }
 
 fn check_for(reach: &Reach, request: HttpRequest) -> Result<Request, EddyError> {
-    let bad = |what: String| EddyError::new(ErrorCode::InvalidArgument, what);
+    check_sizes(&request)?;
     // The address itself may hold secrets, and errors are shown and kept.
     let url = Url::parse(&request.url)
         .map_err(|why| bad(format!("the address of a fetch is not a URL: {why}")))?;
@@ -167,23 +199,54 @@ fn check_for(reach: &Reach, request: HttpRequest) -> Result<Request, EddyError> 
             return Err(bad(format!("a fetch may not set the header {name:?}"))
                 .hint("Leave it out: it follows from the address and the body."));
         }
-        checked.headers_mut().append(name, value);
+        let added = checked.headers_mut().try_append(name, value);
+        added.map_err(|_| bad("a fetch has too many headers".to_owned()))?;
     }
     *checked.body_mut() = request.body.map(reqwest::Body::from);
     Ok(checked)
 }
 
-/// A request that was checked, and its part of what its turn may hold.
+fn bad(what: String) -> EddyError {
+    EddyError::new(ErrorCode::InvalidArgument, what)
+}
+
+/// Looked at before anything is parsed: a guest may hand over 16 MiB at once.
+fn check_sizes(request: &HttpRequest) -> Result<(), EddyError> {
+    let refused = |what: &str, bytes: usize, most: usize| {
+        bad(format!(
+            "a fetch may have {most} bytes of {what}, not {bytes}"
+        ))
+        .hint("Send what is large as the body.")
+    };
+    let bytes = request.url.len() + request.method.len();
+    if bytes > MAX_FETCH_URL_BYTES {
+        return Err(refused("address", bytes, MAX_FETCH_URL_BYTES));
+    }
+    let headers = request.headers.iter();
+    let sizes = headers.map(|(name, value)| name.len() + value.len() + HEADER_BYTES);
+    let bytes = sizes.sum();
+    if bytes > MAX_FETCH_HEADERS_BYTES {
+        return Err(refused("headers", bytes, MAX_FETCH_HEADERS_BYTES));
+    }
+    Ok(())
+}
+
+/// A request that was checked, its part of what its turn may hold, and its place among all of them.
 pub(crate) struct Checked {
     request: Request,
     part: Part,
+    place: Place,
 }
 
 /// Makes the request. `key` names the effect when its turn may run again: the other side can tell a
 /// repetition by it.
 pub(crate) async fn run(
     app: &App,
-    Checked { mut request, part }: Checked,
+    Checked {
+        mut request,
+        part,
+        place: _place,
+    }: Checked,
     key: Option<String>,
     deadline: Instant,
 ) -> Result<HttpResponse, EddyError> {
@@ -228,6 +291,7 @@ async fn read(
     mut part: Part,
 ) -> Result<HttpResponse, EddyError> {
     let status = response.status().as_u16();
+    part.grow(size_of(response.headers()))?;
     let headers = response.headers().iter().map(|(name, value)| {
         (
             name.as_str().to_owned(),

@@ -10,7 +10,7 @@
 //! | `turns`, `functions`, `attempt`, `snapshot` | running guests |
 //! | `exchange` | HTTP requests that apps answer |
 //! | `runs`, `runners`, `shares`, `fair` | on which thread, and whose turn it is |
-//! | `host`, `effects`, `fetch` | what guests may do |
+//! | `host`, `effects`, `fetch`, `held` | what guests may do, and what the node holds for it |
 //! | `live` | instances of agents, passivation |
 //! | `catalog` | what is deployed |
 //! | `access` | tenants and tokens |
@@ -36,6 +36,7 @@ mod facade;
 mod fair;
 mod fetch;
 mod functions;
+mod held;
 mod host;
 mod inner;
 mod lifecycle;

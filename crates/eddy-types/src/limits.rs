@@ -28,7 +28,7 @@ pub const MAX_EXPORT_BYTES_IN_FLIGHT: usize = 128 << 20;
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// How long an idempotency key and the tombstone of a deleted agent are remembered.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
-/// Messages that may wait for one agent.
+/// Messages that may wait for one agent, and repeated requests that wait for the answer to the same first one.
 pub const MAX_MAILBOX: usize = 1024;
 /// Messages of one tenant that may wait in one shard, all agents together, while others have none there.
 /// All tenants may have twice as many, and each as many as it leaves free; the same holds for what else is
@@ -57,6 +57,8 @@ pub const DEFAULT_SHARDS: u16 = 16;
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest a nested wait lasts, even under `timeout = "none"`.
 pub const MAX_NESTED_WAIT: Duration = Duration::from_secs(60);
+/// Longest a snapshot query lasts, even under `timeout = "none"`: while it reads, the store keeps what it may read.
+pub const MAX_SNAPSHOT_QUERY: Duration = Duration::from_secs(60);
 /// Memory of one guest instance when its manifest is silent, in bytes.
 pub const DEFAULT_GUEST_MEMORY: usize = 128 << 20;
 /// Largest memory a manifest may ask for one guest instance, in bytes.
@@ -92,8 +94,12 @@ pub const MAX_LOG_READERS: usize = 64;
 pub const MAX_RECENT_INVOCATIONS: usize = 10_000;
 /// Largest response body of an outbound `fetch`, in bytes.
 pub const MAX_FETCH_BODY_BYTES: usize = 8 << 20;
-/// Bodies that the fetches of one turn hold at once: of requests under way, and of answers not taken
-/// yet. In bytes.
+/// Longest address of a `fetch`, in bytes.
+pub const MAX_FETCH_URL_BYTES: usize = 8 << 10;
+/// Largest headers of the request of a `fetch`, in bytes: names and values, and 32 more for each.
+pub const MAX_FETCH_HEADERS_BYTES: usize = 64 << 10;
+/// What the fetches of one turn hold at once, addresses, headers and bodies: of requests under way, and of answers
+/// not taken yet. In bytes.
 pub const MAX_FETCH_BYTES_PER_TURN: usize = 64 << 20;
 /// Largest piece of a body that a guest which answers HTTP writes at once, in bytes. The node holds two for each body
 /// that such a guest writes, and one for each that it reads.
@@ -140,6 +146,15 @@ pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
 pub const ANSWER_READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Tokens of one tenant, and of the node itself.
 pub const MAX_TOKENS_PER_TENANT: usize = 1000;
+/// Outbound requests under way, of all guests together: each is a connection, and so an open file.
+pub const MAX_OUTBOUND_REQUESTS: usize = 4096;
+/// Those of one tenant other than the default one.
+pub const MAX_OUTBOUND_REQUESTS_PER_TENANT: usize = 1024;
+/// Names of hosts that are looked up at once; further ones wait. Each look-up takes a thread of those that also write
+/// checkpoints.
+pub const MAX_LOOKUPS: usize = 64;
+/// Those of one tenant.
+pub const MAX_LOOKUPS_PER_TENANT: usize = 16;
 /// Deploys of one tenant that may wait for their turn.
 pub const MAX_WAITING_DEPLOYS: u32 = 8;
 /// Tenants of one node.

@@ -30,7 +30,8 @@ pub(crate) const fn charge_of(linear: usize, shared: usize) -> usize {
     }
 }
 
-/// The memory of instances that share a limit. It may be over it when the limit was lowered.
+/// The memory of instances that share a limit, and of what else is taken of it. It may be over it when the limit was
+/// lowered.
 #[derive(Debug)]
 pub struct MemoryAccount {
     used: AtomicUsize,
@@ -66,7 +67,7 @@ impl MemoryAccount {
         (limit < usize::MAX).then_some(limit)
     }
 
-    /// What all its instances count for, in bytes.
+    /// What all its instances count for, and what else was taken, in bytes.
     #[must_use]
     pub fn used(&self) -> usize {
         self.used.load(Relaxed)
@@ -88,8 +89,9 @@ impl MemoryAccount {
         self.instances.fetch_sub(1, Relaxed);
     }
 
-    /// Takes `bytes` if they are there.
-    pub(crate) fn take(&self, bytes: usize) -> bool {
+    /// Takes `bytes` if they are there; whether they were.
+    #[must_use]
+    pub fn take(&self, bytes: usize) -> bool {
         let limit = self.limit.load(Relaxed);
         let more = |used: usize| {
             let wanted = used.saturating_add(bytes);
@@ -98,7 +100,8 @@ impl MemoryAccount {
         self.used.fetch_update(Relaxed, Relaxed, more).is_ok()
     }
 
-    pub(crate) fn give(&self, bytes: usize) {
+    /// Gives back `bytes` that were taken.
+    pub fn give(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Relaxed);
     }
 }

@@ -4,6 +4,7 @@
 use super::meter::Meter;
 use super::storage::Storage;
 use crate::clock;
+use crate::fetch::Places;
 use eddy_types::limits::{MAX_DEPLOYS_AT_ONCE, MAX_WAITING_DEPLOYS};
 use eddy_types::{EddyError, ErrorCode, TenantId, TenantSpec};
 use eddy_wasm::MemoryAccount;
@@ -26,7 +27,7 @@ pub(crate) struct Account {
     pub(crate) tenant: TenantId,
     spec: RwLock<Arc<TenantSpec>>,
     in_flight: AtomicU32,
-    /// What its live instances count for.
+    /// What its live instances count for, and what its effects under way hold.
     pub(crate) memory: Arc<MemoryAccount>,
     /// When it had no idle instance that could go, in nanoseconds since `since`; 0 when it had some.
     fruitless: AtomicU64,
@@ -35,6 +36,8 @@ pub(crate) struct Account {
     pub(crate) storage: Storage,
     /// Its deploys that are compiled at once: never all that a node does.
     deploys: Arc<Semaphore>,
+    /// Of its requests to the outside.
+    pub(crate) places: Places,
     meter: Mutex<Meter>,
     /// What the meter's times count from.
     since: Instant,
@@ -51,6 +54,7 @@ impl Account {
             fruitless: AtomicU64::new(0),
             waiting_deploys: AtomicU32::new(0),
             deploys: Arc::new(Semaphore::new(deploys)),
+            places: Places::new(default),
             storage: Storage::default(),
             spec: RwLock::new(Arc::new(spec)),
             in_flight: AtomicU32::new(0),

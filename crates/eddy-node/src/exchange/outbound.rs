@@ -57,6 +57,8 @@ impl AppOutbound {
         let slot = slot.map_err(|_| HttpError::TooMany)?;
         self.caller.next_effect().map_err(|_| HttpError::TooMany)?;
         let request = self.checked(request)?;
+        let place = self.caller.app.account.places.request();
+        let place = place.map_err(|error| denied(&error, HttpError::TooMany, &self.log))?;
         let client = self.caller.app.client(Redirects::Tell);
         let client = client.map_err(|error| HttpError::Internal(error.detail))?;
         let until = head_deadline(&self.caller, options);
@@ -73,7 +75,7 @@ impl AppOutbound {
             Ok(response.map(|body| {
                 let body = Paced::new(body.map_err(|error| reason(&error)), between);
                 body.map_frame(move |frame| {
-                    let _held = (&slot, &noted);
+                    let _held = (&slot, &place, &noted);
                     frame
                 })
                 .boxed_unsync()

@@ -5,34 +5,31 @@
 
 use super::grant::{Grant, is_this_machine};
 use crate::access::Account;
+use crate::tasks;
 use eddy_types::{EddyError, ErrorCode};
-use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
-type Lookup = fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+type Lookup = Arc<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
 
 /// Resolves names to addresses that they may stand for. Never asked for an address.
 pub(super) struct Guarded {
     account: Arc<Account>,
+    /// Blocks.
     lookup: Lookup,
 }
 
 impl Guarded {
     /// What the apps of a tenant get.
     pub(super) fn of(account: Arc<Account>) -> Self {
+        // The client puts the port in.
+        let lookup = |name: &str| Ok((name, 0).to_socket_addrs()?.collect());
         Self {
             account,
-            lookup: |name| {
-                Box::pin(async move {
-                    // The client puts the port in.
-                    let found = tokio::net::lookup_host((name, 0)).await?;
-                    Ok(found.collect())
-                })
-            },
+            lookup: Arc::new(lookup),
         }
     }
 }
@@ -40,10 +37,11 @@ impl Guarded {
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
         let name = name.as_str().to_owned();
-        let looking = (self.lookup)(name.clone());
-        let grant = self.account.grant();
+        let (account, lookup) = (self.account.clone(), self.lookup.clone());
         Box::pin(async move {
-            let found = match looking.await {
+            let found = look_up(&account, lookup, name.clone()).await;
+            let grant = account.grant();
+            let found = match found {
                 // That there is no such name is not told apart from a private one.
                 Err(_) if grant != Grant::Everything => {
                     return Err(Refused {
@@ -58,6 +56,17 @@ impl Resolve for Guarded {
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
+}
+
+/// Looks a name up on a thread for blocking work. It cannot be stopped there: so it keeps its place until it is done, also
+/// when nobody waits for it any more.
+async fn look_up(account: &Account, lookup: Lookup, name: String) -> io::Result<Vec<SocketAddr>> {
+    let place = account.places.lookup().await.map_err(io::Error::other)?;
+    let looked = tasks::blocking(move || {
+        let _place = place;
+        lookup(&name)
+    });
+    looked.await.map_err(io::Error::other)?
 }
 
 /// The addresses that a request for `name`, which is allowed, may go to.
@@ -131,13 +140,70 @@ impl std::error::Error for Refused {}
 pub(super) fn rebound(account: Arc<Account>) -> Guarded {
     Guarded {
         account,
-        lookup: |_| Box::pin(async { Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))]) }),
+        lookup: Arc::new(|_| Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eddy_types::limits::MAX_LOOKUPS_PER_TENANT;
+    use eddy_types::{TenantId, TenantSpec};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    /// A name server that does not answer until it is let.
+    #[derive(Default)]
+    struct Slow {
+        asked: AtomicUsize,
+        most: AtomicUsize,
+        may_answer: AtomicBool,
+    }
+
+    impl Slow {
+        fn answer(&self) -> io::Result<Vec<SocketAddr>> {
+            let asked = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(asked, Ordering::SeqCst);
+            while !self.may_answer.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            self.asked.fetch_sub(1, Ordering::SeqCst);
+            Ok(vec![SocketAddr::from(([9, 9, 9, 9], 0))])
+        }
+    }
+
+    #[tokio::test]
+    async fn look_ups_that_nobody_waits_for_any_more_keep_their_threads_and_their_places() {
+        let slow = Arc::new(Slow::default());
+        let account = Account::new(TenantId::default_tenant(), TenantSpec::default());
+        let asked = slow.clone();
+        let names = Guarded {
+            account,
+            lookup: Arc::new(move |_| asked.answer()),
+        };
+        let look_up = || names.resolve("slow.example".parse().expect("a name"));
+        let mut given_up: Vec<_> = (0..100).map(|_| look_up()).collect();
+        while slow.asked.load(Ordering::SeqCst) < MAX_LOOKUPS_PER_TENANT {
+            given_up.iter_mut().for_each(|one| {
+                assert!(
+                    futures::FutureExt::now_or_never(one).is_none(),
+                    "it is slow"
+                );
+            });
+            tokio::task::yield_now().await;
+        }
+        drop(given_up);
+        let mut waiting: Vec<_> = (0..100).map(|_| look_up()).collect();
+        for one in &mut waiting {
+            assert!(futures::FutureExt::now_or_never(one).is_none());
+        }
+        slow.may_answer.store(true, Ordering::SeqCst);
+        for found in futures::future::join_all(waiting).await {
+            assert!(found.is_ok_and(|mut found| found.next().is_some()));
+        }
+        let most = slow.most.load(Ordering::SeqCst);
+        assert_eq!(most, MAX_LOOKUPS_PER_TENANT);
+    }
 
     fn of(name: &str, addresses: &[&str]) -> Result<Vec<String>, String> {
         let found = addresses.iter().map(|text| {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::access::Account;
 use eddy_types::{TenantId, TenantSpec};
+use std::sync::Weak;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -66,12 +67,13 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\
 
 async fn get(client: &Client, url: &str) -> Result<HttpResponse, EddyError> {
     let url = Url::parse(url).expect("a URL");
+    let account = Account::new(TenantId::default_tenant(), TenantSpec::default());
     let request = Request::new(Method::GET, url.clone());
     let response = client.execute(request).await;
     read(
         &url,
         response.map_err(|error| failed(&url, &error))?,
-        Room::default().part(),
+        Room::default().part(&account, Weak::new()),
     )
     .await
 }
@@ -192,6 +194,33 @@ fn headers_of_the_connection_are_not_the_guests() {
     }
     let sent = checked_request(&["api.example"], request("authorization"));
     assert_eq!(sent.expect("its own headers").headers().len(), 2);
+}
+
+#[test]
+fn addresses_and_headers_are_of_a_size() {
+    let with = |headers: Vec<(String, String)>| HttpRequest {
+        headers,
+        ..plain_request("https://api.example/", &[])
+    };
+    // More of them than a map of headers can hold, and two that are too large together.
+    let many = (0..40_000).map(|n| (format!("x-{n}"), String::new()));
+    let large = ["x-a", "x-b"].map(|name| (name.to_owned(), "v".repeat(33 << 10)));
+    let long = "p".repeat(MAX_FETCH_URL_BYTES);
+    for refused in [
+        with(many.collect()),
+        with(large.to_vec()),
+        plain_request(&format!("https://api.example/{long}"), &[]),
+        HttpRequest {
+            method: "M".repeat(1 << 20),
+            ..with(Vec::new())
+        },
+    ] {
+        let error = checked_request(&["api.example"], refused).expect_err("it is too large");
+        assert_eq!(error.code, ErrorCode::InvalidArgument, "{error}");
+        assert!(error.detail.len() < 200, "it is not repeated");
+    }
+    let fits = with(large[..1].to_vec());
+    assert!(checked_request(&["api.example"], fits).is_ok());
 }
 
 #[tokio::test]

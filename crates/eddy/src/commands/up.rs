@@ -16,6 +16,7 @@ use eddy_node::{Deployment, Node, NodeConfig, OfflineAccess};
 use eddy_server::{Protection, Server, check_listen};
 use eddy_types::manifest::Example;
 use eddy_types::{AppSpec, EddyError, ErrorCode, TenantId};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -43,6 +44,7 @@ struct Ready {
 
 pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     log_to_stderr()?;
+    open_more_files();
     // Whatever can be known to fail is found before the node starts.
     let mut tls = certificate(&args)?;
     let encrypted = tls.is_some() || args.plain_http;
@@ -106,6 +108,18 @@ async fn keep_fresh(certificate: &mut Option<Certificate>) {
         Some(certificate) => certificate.keep_fresh().await,
         None => std::future::pending().await,
     }
+}
+
+/// Lets the node have as many files open as the system lets it ask for. Shells begin with fewer, for programs that take
+/// numbers of files for small; connections would use these up.
+fn open_more_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // Else it has what it has: `eddy doctor` says when that is too few.
+    let _ = setrlimit(Resource::Nofile, most);
 }
 
 pub(crate) fn log_to_stderr() -> Result<(), EddyError> {

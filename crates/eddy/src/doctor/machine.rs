@@ -2,7 +2,7 @@
 
 use super::{Check, bytes};
 use eddy_node::{NodeConfig, map_shortage};
-use eddy_types::limits::MAX_CONNECTIONS;
+use eddy_types::limits::{MAX_CONNECTIONS, MAX_OUTBOUND_REQUESTS};
 use rustix::process::{Resource, getrlimit};
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,8 @@ pub(crate) fn checks() -> Vec<Check> {
             available_memory(),
             config.guest_memory as u64 + REST_OF_NODE,
         ),
-        open_files(getrlimit(Resource::Nofile).current),
+        // A node asks for all that it may have.
+        open_files(getrlimit(Resource::Nofile).maximum),
         memory_maps(config.max_instances),
     ]
 }
@@ -150,13 +151,14 @@ fn memory(available: Option<(u64, &'static str)>, wanted: u64) -> Check {
 
 fn open_files(limit: Option<u64>) -> Check {
     const NAME: &str = "open files";
-    let wanted = MAX_CONNECTIONS as u64 + OTHER_FILES;
+    let connections = MAX_CONNECTIONS + MAX_OUTBOUND_REQUESTS;
+    let wanted = connections as u64 + OTHER_FILES;
     let Some(limit) = limit else {
         return Check::ok(NAME, "no limit");
     };
     let found = format!("{limit} at once");
     let advice = format!(
-        "{MAX_CONNECTIONS} connections and the store need {wanted}: run `ulimit -n {}` in the shell that starts the node, or set LimitNOFILE in its unit.",
+        "{connections} connections and the store need {wanted}: run `ulimit -n {}` in the shell that starts the node, or set LimitNOFILE in its unit.",
         wanted.next_power_of_two()
     );
     match limit {

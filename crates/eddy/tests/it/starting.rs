@@ -151,3 +151,22 @@ fn apps_that_were_deployed_before_are_announced() {
     let stored = "\n\nfirst version 2 is deployed.\n\nsecond version 2 is deployed. Try:\n  curl ";
     assert!(text.contains(stored), "{text}");
 }
+
+#[test]
+fn a_node_has_as_many_files_open_as_the_system_allows() {
+    let dir = tempfile::tempdir().unwrap();
+    let few = ["sh", "-c", "ulimit -Sn 512 && exec \"$@\"", "sh"];
+    let setup = Setup {
+        runner: few.map(str::to_owned).to_vec(),
+        ..Setup::default()
+    };
+    let node = Node::with(dir.path(), &setup);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", node.id())).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let mut files = files.expect("Linux says so").split_whitespace().skip(3);
+    let (soft, hard) = (files.next().unwrap(), files.next().unwrap());
+    assert_ne!(soft, "512");
+    assert_eq!(soft, hard);
+}

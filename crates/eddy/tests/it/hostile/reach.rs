@@ -1,6 +1,6 @@
 //! What a guest cannot reach: other hosts, this machine, files, the environment of the node.
 
-use super::{Siege, code, guest, manifest};
+use super::{Siege, code, deploys::javascript, guest, manifest};
 use eddy_api::SetTenant;
 use eddy_types::ErrorCode;
 use serde_json::{Value, json};
@@ -269,5 +269,44 @@ async fn who_may_reach_one_host_reaches_no_other_through_it() {
     let held = siege.during(5, held).await.expect("it holds some").result;
     let (begun, why): (usize, String) = serde_json::from_slice(&held).expect("two values");
     assert!(begun < 32 && why == "limit-exceeded", "{begun} and {why}");
+    siege.ends().await;
+}
+
+/// Five guests that each have about as many requests under way as one may: more than their tenant may have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_has_so_many_connections_and_no_more() {
+    const DIAL: &str = r#"
+import { fn } from "eddy";
+export const dial = fn(async (ctx, url) => {
+  const told = new Set();
+  for (let n = 0; n < 250; n++) ctx.fetch(url).catch((error) => told.add(error.code));
+  for (let n = 0; n < 400 && told.size === 0; n++) await new Promise((done) => setTimeout(done, 50));
+  return [...told];
+});
+"#;
+    let siege = Siege::begin().await;
+    // Nobody takes the connections up: requests stay under way.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let host = silent.local_addr().expect("an address").to_string();
+    let granted = SetTenant {
+        hosts: Some(Some(vec![host.clone()])),
+        ..SetTenant::default()
+    };
+    let set = siege.operator.set_tenant("attacker", &granted);
+    set.await.expect("granted");
+    let mut app = javascript(DIAL);
+    app.manifest["capabilities"] = json!({"hosts": [host]});
+    app.manifest["functions"] = json!({"dial": {"timeout": "60s"}});
+    siege.attacker.deploy(&app).await.expect("it deploys");
+    let url = json!(format!("http://{host}/")).to_string();
+    let options = super::within(60);
+    let dial = || {
+        let url = url.clone().into();
+        Box::pin(siege.attacker.invoke("dial", url, &options))
+    };
+    let first = futures::future::select_all((0..5).map(|_| dial()));
+    let (told, ..) = siege.during(5, first).await;
+    let told = told.expect("it is told").result;
+    assert_eq!(told, r#"["tenant-limit"]"#);
     siege.ends().await;
 }
