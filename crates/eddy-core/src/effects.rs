@@ -188,7 +188,8 @@ pub(crate) fn too_far_ahead() -> EddyError {
     EddyError::new(ErrorCode::LimitExceeded, detail)
 }
 
-fn check_argument(argument: &Bytes) -> Result<(), EddyError> {
+/// `payload-too-large` for an argument that is none of a send, a timer, a call or an invocation.
+pub fn check_argument(argument: &Bytes) -> Result<(), EddyError> {
     if argument.len() <= MAX_PAYLOAD_BYTES {
         return Ok(());
     }

@@ -25,7 +25,7 @@ mod timers;
 mod view;
 mod volatile;
 
-pub use effects::{Effects, Outgoing, TimerRequest};
+pub use effects::{Effects, Outgoing, TimerRequest, check_argument};
 pub use import::Import;
 pub use message::*;
 pub use message_ids::MessageIds;

@@ -34,6 +34,7 @@ pub(crate) fn call(
         )
         .hint("Make the caller an ordinary method, or the called one a query."));
     }
+    let argument = caller.argument(argument, !spec.read_only)?;
     let deadline = caller.nested_deadline();
     let (reply, receiver) = Reply::outcome();
     let call = match caller.turn {
@@ -211,6 +212,7 @@ pub(crate) fn invoke(
         name: function,
     };
     caller.inner.catalog.function(&function)?;
+    let argument = caller.argument(argument, true)?;
     let gate = begin_effect(caller)?;
     let deadline = caller.nested_deadline();
     let chain = match (caller.turn, &caller.agent) {

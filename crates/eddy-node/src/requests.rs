@@ -148,13 +148,22 @@ impl Node {
     }
 
     /// Deletes an agent with its state and timers.
+    ///
+    /// # Errors
+    /// Those of a call; `storage-limit` with a key only, because what is remembered of that takes room.
     pub async fn delete_agent(
         &self,
         agent: AgentId,
         options: CallOptions,
     ) -> Result<(), EddyError> {
         let limit = self.inner.catalog.timeout_of(&agent);
-        let request = admit(&self.inner, &agent, options, limit, None)?;
+        let admitted = admit(&self.inner, &agent, options, limit, None);
+        let request = admitted.map_err(|error| match error.code {
+            ErrorCode::StorageLimit => {
+                error.hint("Delete without an idempotency key, which would be remembered.")
+            }
+            _ => error,
+        })?;
         let reply = self.ask(agent, Operation::Delete, request).await;
         reply.outcome.map(drop)
     }
@@ -309,8 +318,8 @@ fn admit(
     refuse_when_stopping(inner)?;
     let now = clock::now();
     let key = checked_key(options.idempotency_key)?;
-    // Its answer will be remembered; but deleting has to go on when there is no room.
-    if key.is_some() && load.is_some() && inner.access.limits_storage() {
+    // Its answer will be remembered. Deleting goes on without a key when there is no room.
+    if key.is_some() && inner.access.limits_storage() {
         inner.access.account(agent.tenant()).may_store()?;
     }
     let id = match &key {

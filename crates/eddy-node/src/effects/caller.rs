@@ -3,12 +3,17 @@
 use crate::catalog::App;
 use crate::clock;
 use crate::fetch;
+use crate::held::{Held, keeping};
 use crate::inner::Inner;
-use eddy_core::{CallChain, FunctionStart, MessageId, TurnId, TurnStart};
+use bytes::Bytes;
+use eddy_core::{CallChain, FunctionStart, MessageId, TurnId, TurnStart, check_argument};
 use eddy_types::limits::{MAX_EFFECTS_PER_TURN, MAX_NESTED_WAIT};
 use eddy_types::{AgentId, EddyError, ErrorCode, TenantId, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+/// An argument of so many bytes takes about what the call itself does: it does not count, and needs no room.
+const SMALL_ARGUMENT: usize = 1 << 10;
 
 /// Who starts effects: a turn, or a function.
 pub(crate) struct Caller {
@@ -81,6 +86,22 @@ impl Caller {
     pub(crate) fn nested_deadline(&self) -> Timestamp {
         let limit = clock::now().plus(MAX_NESTED_WAIT);
         self.deadline.map_or(limit, |deadline| deadline.min(limit))
+    }
+
+    /// An argument that may go on its way. Unless it is small, it counts as memory of its tenant for as long as somebody
+    /// holds it. `remembered` says that its answer is, when the caller may run again.
+    pub(super) fn argument(&self, argument: Bytes, remembered: bool) -> Result<Bytes, EddyError> {
+        check_argument(&argument)?;
+        let account = &self.app.account;
+        if remembered && self.retriable {
+            account.may_store()?;
+        }
+        if argument.len() <= SMALL_ARGUMENT {
+            return Ok(argument);
+        }
+        let mut held = Held::none(account);
+        held.grow(argument.len(), || self.inner.make_room_of(account))?;
+        Ok(keeping(argument, held))
     }
 
     pub(crate) fn next_effect(&self) -> Result<MessageId, EddyError> {

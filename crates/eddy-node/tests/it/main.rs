@@ -1,5 +1,6 @@
 //! A whole node in this process.
 
+mod bounds;
 mod deploys;
 mod stopping;
 mod support;
