@@ -1,5 +1,6 @@
 //! Which sends from other shards took effect here. Marks never expire by time: they are dropped
-//! only below the floor, the lowest number that the source has not settled.
+//! only below the floor, the lowest number that the source has not settled. One send that pauses for
+//! years holds the floor for all; what took effect above it is kept as ranges, so that this costs nothing.
 
 use crate::view::InboxRow;
 use eddy_types::ShardId;
@@ -9,17 +10,13 @@ impl InboxRow {
     /// Whether this number has taken effect or is settled otherwise.
     #[must_use]
     pub fn contains(&self, seq: u64) -> bool {
-        seq < self.floor || self.above.contains(&seq)
+        seq < self.floor || self.above.contains(seq)
     }
 
     /// Notes that `seq` took effect and that everything below `floor` is settled.
     pub fn mark(&mut self, seq: u64, floor: u64) {
-        self.floor = self.floor.max(floor);
-        self.above.insert(seq);
-        self.above = self.above.split_off(&self.floor);
-        while self.above.remove(&self.floor) {
-            self.floor += 1;
-        }
+        self.above.insert(seq, seq);
+        self.floor = self.above.advance(self.floor.max(floor));
     }
 }
 
@@ -89,7 +86,7 @@ mod tests {
         /// Whatever the order of arrival, exactly what was marked or lies below the floor is known.
         #[test]
         fn marks_are_a_set_with_a_floor(seqs in proptest::collection::vec(1u64..40, 0..60), floor in 0u64..20) {
-            let mut row = InboxRow { floor: 1, ..InboxRow::default() };
+            let mut row = InboxRow::default();
             for seq in &seqs {
                 row.mark(*seq, floor);
             }
@@ -97,7 +94,27 @@ mod tests {
                 let floor = if seqs.is_empty() { 1 } else { floor };
                 prop_assert_eq!(row.contains(seq), seqs.contains(&seq) || seq < floor);
             }
-            prop_assert!(row.above.iter().all(|seq| *seq > row.floor));
+            prop_assert!(row.above.iter().all(|(first, _)| first > row.floor));
         }
+    }
+
+    #[test]
+    fn a_send_that_stays_on_its_way_costs_one_gap_however_many_come_after_it() {
+        let mut row = InboxRow::default();
+        for seq in (2..=50_000).chain(50_002..=100_000) {
+            row.mark(seq, 1);
+        }
+        assert_eq!(row.floor, 1);
+        assert!(row.above.iter().eq([(2, 50_000), (50_002, 100_000)]));
+        row.mark(1, 1);
+        assert_eq!(row.floor, 50_001);
+        row.mark(100_001, 60_000);
+        assert_eq!(
+            row,
+            InboxRow {
+                floor: 100_002,
+                ..InboxRow::default()
+            }
+        );
     }
 }

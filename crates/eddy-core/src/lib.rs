@@ -17,6 +17,7 @@ mod message_ids;
 pub mod model;
 mod outbox;
 mod overlay;
+mod ranges;
 mod reads;
 mod record;
 mod shard;
@@ -31,6 +32,7 @@ pub use message::*;
 pub use message_ids::MessageIds;
 pub use outbox::{Delivery, DeliveryResult};
 pub use overlay::{Overlay, OverlayRead};
+pub use ranges::Ranges;
 pub use reads::{Newer, Range, TurnReads};
 pub use record::*;
 #[cfg(feature = "mutations")]

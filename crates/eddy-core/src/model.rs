@@ -10,7 +10,7 @@ use crate::record::{
 };
 use crate::view::{InboxRow, StoreView, TimerRow};
 use eddy_types::{AgentId, EddyError, Seq, ShardId, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -32,7 +32,8 @@ pub struct MemoryStore {
     dedupe: BTreeMap<(DedupeScope, DedupeKey), DedupeRow>,
     outbox: BTreeMap<(ShardId, u64), SendRow>,
     outbox_last: BTreeMap<ShardId, u64>,
-    inbox: BTreeMap<ShardId, InboxRow>,
+    /// Below which number everything is settled, and what took effect from there on.
+    inbox: BTreeMap<ShardId, (u64, BTreeSet<u64>)>,
     timers: BTreeMap<(AgentId, String), Timer>,
     dead_letters: BTreeMap<DeadLetterId, DeadLetter>,
     invocations: BTreeMap<MessageId, InvocationRow>,
@@ -154,13 +155,13 @@ impl MemoryStore {
                 self.outbox.remove(&(*dest, *seq));
             }
             Change::InboxMark { source, seq, floor } => {
-                let row = self.inbox.entry(*source).or_default();
-                row.above.insert(*seq);
-                row.floor = row.floor.max(*floor).max(1);
-                while row.above.contains(&row.floor) {
-                    row.floor += 1;
+                let (settled, above) = self.inbox.entry(*source).or_default();
+                above.insert(*seq);
+                *settled = (*settled).max(*floor).max(1);
+                while above.contains(settled) {
+                    *settled += 1;
                 }
-                row.above.retain(|number| *number >= row.floor);
+                above.retain(|number| number >= settled);
             }
             Change::DeadLetterPut { id, letter } => {
                 self.dead_letters.insert(*id, letter.clone());
@@ -262,11 +263,12 @@ impl StoreView for MemoryStore {
     }
 
     fn inbox(&self) -> Result<Vec<(ShardId, InboxRow)>, EddyError> {
-        Ok(self
-            .inbox
-            .iter()
-            .map(|(source, row)| (*source, row.clone()))
-            .collect())
+        let row = |(floor, above): &(u64, BTreeSet<u64>)| InboxRow {
+            floor: *floor,
+            above: above.iter().map(|number| (*number, *number)).collect(),
+        };
+        let rows = self.inbox.iter();
+        Ok(rows.map(|(source, kept)| (*source, row(kept))).collect())
     }
 
     fn invocation(&self, id: MessageId) -> Result<Option<InvocationRow>, EddyError> {
@@ -385,10 +387,10 @@ mod tests {
         store
             .apply(&[record(2, vec![mark(1, 0), mark(7, 6)])])
             .unwrap();
-        let above = [7].into();
+        let above = [(7, 7)].into_iter().collect();
         assert_eq!(row(&store), InboxRow { floor: 6, above });
         store.apply(&[record(3, vec![mark(6, 0)])]).unwrap();
         assert_eq!(row(&store).floor, 8);
-        assert!(row(&store).above.is_empty());
+        assert_eq!(row(&store).above, crate::Ranges::default());
     }
 }

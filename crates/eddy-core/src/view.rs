@@ -4,6 +4,7 @@
 
 use crate::message::MessageId;
 use crate::message_ids::MessageIds;
+use crate::ranges::Ranges;
 use crate::record::{
     DeadLetter, DeadLetterId, DedupeKey, DedupeRow, DedupeScope, InvocationRow, SendRow, Timer,
     Value,
@@ -11,13 +12,22 @@ use crate::record::{
 use eddy_types::{AgentId, EddyError, ShardId, Timestamp};
 
 /// Numbers of sends received from one source shard: all below `floor` are settled, and those in
-/// `above` (each at or above it) took effect.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// `above` (each at or above it) took effect. It has at most as many gaps as the source has unsettled
+/// sends to here.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InboxRow {
     /// Every number below this one is settled.
     pub floor: u64,
     /// Numbers at or above the floor that took effect.
-    pub above: std::collections::BTreeSet<u64>,
+    pub above: Ranges,
+}
+
+/// The row before the first mark: numbers start at 1.
+impl Default for InboxRow {
+    fn default() -> Self {
+        let above = Ranges::default();
+        Self { floor: 1, above }
+    }
 }
 
 /// A timer with its address.
