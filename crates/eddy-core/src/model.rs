@@ -228,7 +228,7 @@ impl StoreView for MemoryStore {
         after: Option<&TimerRow>,
         limit: usize,
     ) -> Result<Vec<TimerRow>, EddyError> {
-        let after = after.map(|row| (row.timer.at, &row.agent, &row.name));
+        let after = after.map(|row| (row.at, &row.agent, &row.name));
         let mut due: Vec<_> = self
             .timers
             .iter()
@@ -238,11 +238,8 @@ impl StoreView for MemoryStore {
             })
             .collect();
         due.sort_by_key(|(at, agent, name, _)| (*at, *agent, *name));
-        let row = |(_, agent, name, timer): (_, &AgentId, &String, &Timer)| TimerRow {
-            agent: agent.clone(),
-            name: name.clone(),
-            timer: timer.clone(),
-        };
+        let row =
+            |(_, agent, name, timer): (_, &AgentId, &String, _)| TimerRow::of(agent, name, timer);
         Ok(due.into_iter().take(limit).map(row).collect())
     }
 

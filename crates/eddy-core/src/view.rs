@@ -9,7 +9,7 @@ use crate::record::{
     DeadLetter, DeadLetterId, DedupeKey, DedupeRow, DedupeScope, InvocationRow, SendRow, Timer,
     Value,
 };
-use eddy_types::{AgentId, EddyError, ShardId, Timestamp};
+use eddy_types::{AgentId, EddyError, Seq, ShardId, Timestamp};
 
 /// Numbers of sends received from one source shard: all below `floor` are settled, and those in
 /// `above` (each at or above it) took effect. It has at most as many gaps as the source has unsettled
@@ -30,15 +30,33 @@ impl Default for InboxRow {
     }
 }
 
-/// A timer with its address.
+/// A timer without what it carries: what a shard holds of it until it fires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimerRow {
     /// The agent.
     pub agent: AgentId,
     /// Its name.
     pub name: String,
-    /// The timer.
-    pub timer: Timer,
+    /// When it fires.
+    pub at: Timestamp,
+    /// The record that set it.
+    pub generation: Seq,
+    /// Size of its argument, in bytes.
+    pub argument_bytes: usize,
+}
+
+impl TimerRow {
+    /// The row of a timer.
+    #[must_use]
+    pub fn of(agent: &AgentId, name: &str, timer: &Timer) -> Self {
+        Self {
+            agent: agent.clone(),
+            name: name.to_owned(),
+            at: timer.at,
+            generation: timer.generation,
+            argument_bytes: timer.argument.len(),
+        }
+    }
 }
 
 /// Read access to the applied state of one shard. Errors are `store-failed`.

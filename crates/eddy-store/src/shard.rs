@@ -11,8 +11,8 @@ use eddy_types::{AgentId, EddyError, ShardId, Timestamp};
 /// One shard's applied rows: the latest ([`crate::Store::shard`]), or those of one moment
 /// ([`ShardStore::snapshot`]). Cheap to clone.
 ///
-/// On the latest rows, one call sees one state except that [`StoreView::timers_until`] and
-/// [`StoreView::unfinished_invocations`] leave out what is deleted while they run.
+/// On the latest rows, one call sees one state except that [`StoreView::unfinished_invocations`] leaves
+/// out what is deleted while it runs.
 #[derive(Clone)]
 pub struct ShardStore {
     pub(crate) shard: ShardId,

@@ -3,7 +3,9 @@
 //! ```text
 //! key      tenant 0 | type 0 | agent key 0 | name
 //! value    version | postcard of `Timer`
-//! index    by time: fires at (8 bytes) | the key above -> empty
+//! index    by time: fires at (8 bytes) | the key above -> version | postcard of its generation and of
+//!          the size of its argument, so that nobody reads arguments to know what comes when; empty when
+//!          an older build wrote it
 //! lifetime until cancelled, fired or given up, or until its agent is deleted
 //! ```
 
@@ -45,7 +47,8 @@ pub(crate) fn put(
 ) -> Result<(), EddyError> {
     let key = row_key(writer.shard, agent, name);
     delete_at(writer, &key)?;
-    writer.put(&time_key(writer.shard, timer.at, &key), Vec::new());
+    let brief = codec::encode(&(timer.generation, timer.argument.len()))?;
+    writer.put(&time_key(writer.shard, timer.at, &key), brief);
     writer.put(&key, codec::encode(timer)?);
     Ok(())
 }
@@ -110,8 +113,7 @@ pub(crate) fn until(
     let index = KeyBuf::new(shard, Table::TimerByTime);
     let mut last = index.clone();
     last.bytes(&until.0.to_be_bytes());
-    let after =
-        after.map(|row| time_key(shard, row.timer.at, &row_key(shard, &row.agent, &row.name)));
+    let after = after.map(|row| time_key(shard, row.at, &row_key(shard, &row.agent, &row.name)));
     let from = after
         .as_deref()
         .map_or(Bound::Included(&*index), Bound::Excluded);
@@ -120,30 +122,43 @@ pub(crate) fn until(
         if due.len() == limit {
             break;
         }
-        due.extend(row_of_index(rows, shard, &entry?.0)?);
+        let (key, brief) = entry?;
+        due.extend(row_of_index(rows, shard, &key, &brief)?);
     }
     Ok(due)
 }
 
-/// The timer an index entry points to; none when the entry is stale.
+/// The timer an index entry points to; none when an older build wrote it and the timer is gone.
 fn row_of_index(
     rows: &Rows,
     shard: ShardId,
     index_key: &[u8],
+    brief: &[u8],
 ) -> Result<Option<TimerRow>, EddyError> {
     let mut key = KeyReader::new(index_key);
     let at = Timestamp(key.u64()?);
     let agent = key.agent()?;
-    let name = key.text()?.to_owned();
-    let timer = get(rows, shard, &agent, &name)?.filter(|timer| timer.at == at);
-    Ok(timer.map(|timer| TimerRow { agent, name, timer }))
+    let name = key.text()?;
+    if brief.is_empty() {
+        let timer = get(rows, shard, &agent, name)?.filter(|timer| timer.at == at);
+        return Ok(timer.map(|timer| TimerRow::of(&agent, name, &timer)));
+    }
+    let (generation, argument_bytes) = codec::decode("a timer's time", brief)?;
+    Ok(Some(TimerRow {
+        name: name.to_owned(),
+        agent,
+        at,
+        generation,
+        argument_bytes,
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::keys::tests::any_agent;
-    use eddy_types::{MethodName, Seq};
+    use crate::{Store, StoreConfig};
+    use eddy_types::{Key, MethodName, Name, Seq, TenantId};
     use proptest::prelude::*;
 
     proptest! {
@@ -162,5 +177,50 @@ mod tests {
             };
             prop_assert_eq!(decode(&codec::encode(&timer).unwrap()).unwrap(), timer);
         }
+    }
+
+    #[test]
+    fn arguments_are_not_read_to_know_what_comes_when() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(StoreConfig::new(dir.path())).unwrap();
+        let shard = ShardId(1);
+        let (tenant, name) = (TenantId::default_tenant(), Name::new("a").unwrap());
+        let agent = AgentId::new(tenant, name, Key::new("k").unwrap());
+        let timer = Timer {
+            at: Timestamp(7),
+            method: MethodName::new("tick").unwrap(),
+            argument: "[1,2]".into(),
+            generation: Seq(300),
+        };
+        let (key, row) = (
+            row_key(shard, &agent, "t"),
+            TimerRow::of(&agent, "t", &timer),
+        );
+        let write = |what: &dyn Fn(&mut Writer<'_>)| {
+            let mut writer = Writer::new(shard, &store.rows);
+            what(&mut writer);
+            writer.commit().unwrap();
+        };
+        let listed = || until(&store.rows, shard, Timestamp(7), None, 9).unwrap();
+        write(&|writer| put(writer, &agent, "t", &timer).unwrap());
+        assert_eq!(listed(), std::slice::from_ref(&row));
+        // As an older build left it.
+        let index = time_key(shard, timer.at, &key);
+        write(&|writer| writer.put(&index, Vec::new()));
+        assert_eq!(listed(), std::slice::from_ref(&row));
+        let at = Timestamp(8);
+        let later = codec::encode(&Timer {
+            at,
+            ..timer.clone()
+        })
+        .unwrap();
+        write(&|writer| writer.put(&key, later.clone()));
+        assert_eq!(listed(), []);
+        write(&|writer| {
+            writer.delete(&key);
+            put(writer, &agent, "t", &timer).unwrap();
+            writer.put(&key, b"no timer".to_vec());
+        });
+        assert_eq!(listed(), [row]);
     }
 }

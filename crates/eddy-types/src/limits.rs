@@ -30,14 +30,15 @@ pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// Messages that may wait for one agent, and repeated requests that wait for the answer to the same first one.
 pub const MAX_MAILBOX: usize = 1024;
-/// Messages of one tenant that may wait in one shard, all agents together, while others have none there.
+/// Messages of one tenant that may wait in one shard, all agents together, while others have none there; as
+/// many of its timers may fire there at once.
 /// All tenants may have twice as many, and each as many as it leaves free; the same holds for what else is
 /// counted per shard.
 pub const MAX_SHARD_MAILBOX: usize = 65_536;
 /// Undelivered sends of one tenant in one shard, all targets together.
 pub const MAX_OUTBOX: usize = 65_536;
 /// Bytes that the messages of one tenant waiting in one shard may hold; as many again for its undelivered
-/// sends, and for its durable invocations under way.
+/// sends, for its durable invocations under way, and for its timers that fire.
 pub const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Sends that one turn may make.
 pub const MAX_SENDS_PER_TURN: usize = 1024;

@@ -133,7 +133,7 @@ impl<R> ShardCore<R> {
         for change in &record.changes {
             match change {
                 Change::TimerPut { agent, name, timer } => {
-                    self.timers.set(agent.clone(), name.clone(), timer.clone());
+                    self.timers.set(agent, name, timer);
                 }
                 Change::TimerDelete { agent, name } => self.timers.remove(agent, name),
                 Change::AgentDeleted { agent } => {

@@ -1,6 +1,7 @@
 //! Messages come in: cycles and full mailboxes are refused, the rest waits its turn.
 
 use super::stop::shutting_down;
+use super::tick::NO_ROOM;
 use super::{Action, Mutation, Phase, Queued, ShardCore};
 use crate::dedupe::Waiters;
 use crate::inbox::Seen;
@@ -144,7 +145,8 @@ impl<R> ShardCore<R> {
         self.admit_load(to)
     }
 
-    fn admit_load(&self, to: &AgentId) -> Result<(), EddyError> {
+    /// Whether there is room for a message to this agent.
+    pub(super) fn admit_load(&self, to: &AgentId) -> Result<(), EddyError> {
         let waiting = self.cells.get(to).map_or(0, |cell| cell.queue.len());
         if waiting >= MAX_MAILBOX {
             return Err(EddyError::new(
@@ -268,8 +270,7 @@ impl<R> ShardCore<R> {
                 });
             }
             Origin::Timer { name, .. } => {
-                self.timers
-                    .postpone(&message.to, &name, now.plus(Duration::from_secs(1)));
+                self.timers.postpone(&message.to, &name, now.plus(NO_ROOM));
             }
         }
     }

@@ -2,8 +2,12 @@
 
 use super::{Action, Phase, ShardCore};
 use crate::message::{CallChain, Message, Operation, Origin};
-use crate::view::StoreView;
+use crate::view::{StoreView, TimerRow};
 use eddy_types::{EddyError, Timestamp};
+use std::time::Duration;
+
+/// When a timer comes again whose agent had no room for it.
+pub(super) const NO_ROOM: Duration = Duration::from_secs(1);
 
 impl<R> ShardCore<R> {
     /// Does what is due. To be called at [`Self::next_wake`] or later. An error is `store-failed`.
@@ -28,33 +32,54 @@ impl<R> ShardCore<R> {
         );
         self.retry_functions(now, out);
         self.timers.refill(now, &self.overlay, view)?;
-        for row in self.timers.due(now) {
-            let message = Message {
-                id: self
-                    .ids
-                    .of_timer(self.shard, row.timer.generation, &row.name),
-                to: row.agent,
-                operation: Operation::Method {
-                    method: row.timer.method,
-                    argument: row.timer.argument,
-                    read_only: false,
-                },
-                origin: Origin::Timer {
-                    name: row.name,
-                    generation: row.timer.generation,
-                },
-                deadline: None,
-                chain: CallChain::root(now),
-                retriable: true,
-            };
-            self.deliver(message, now, view, out);
+        for row in self.timers.fire(now) {
+            self.fire(row, now, view, out)?;
         }
+        Ok(())
+    }
+
+    fn fire<V: StoreView + ?Sized>(
+        &mut self,
+        row: TimerRow,
+        now: Timestamp,
+        view: &V,
+        out: &mut Vec<Action<R>>,
+    ) -> Result<(), EddyError> {
+        // Asked first, so that nothing is read for what is refused.
+        if self.admit_load(&row.agent).is_err() {
+            self.timers
+                .postpone(&row.agent, &row.name, now.plus(NO_ROOM));
+            return Ok(());
+        }
+        let known = self.overlay.timer(&row.agent, &row.name);
+        let timer = known.or_ask(|| view.timer(&row.agent, &row.name))?;
+        let Some(timer) = timer.filter(|timer| timer.generation == row.generation) else {
+            self.timers.remove(&row.agent, &row.name);
+            return Ok(());
+        };
+        let message = Message {
+            id: self.ids.of_timer(self.shard, row.generation, &row.name),
+            to: row.agent,
+            operation: Operation::Method {
+                method: timer.method,
+                argument: timer.argument,
+                read_only: false,
+            },
+            origin: Origin::Timer {
+                name: row.name,
+                generation: row.generation,
+            },
+            deadline: None,
+            chain: CallChain::root(now),
+            retriable: true,
+        };
+        self.deliver(message, now, view, out);
         Ok(())
     }
 
     /// Holds timers in memory that are so far ahead: for a clock that leaps. Memory then grows with
     /// how many there are.
-    pub fn look_ahead(&mut self, by: std::time::Duration) {
+    pub fn look_ahead(&mut self, by: Duration) {
         self.timers.look_ahead = by;
     }
 

@@ -1,6 +1,7 @@
 //! Turns start and end.
 
 use super::deliver::deadline_passed;
+use super::tick::NO_ROOM;
 use super::{Action, Mutation, Running, ShardCore};
 use crate::effects::Effects;
 use crate::gates::Gated;
@@ -374,8 +375,7 @@ impl<R> ShardCore<R> {
                     outcome: None,
                 });
                 if !counts_as_attempt(&error) {
-                    let soon = now.plus(std::time::Duration::from_secs(1));
-                    self.timers.postpone(&message.to, name, soon);
+                    self.timers.postpone(&message.to, name, now.plus(NO_ROOM));
                     return;
                 }
                 let verdict = self

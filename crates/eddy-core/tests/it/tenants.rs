@@ -4,6 +4,7 @@ use crate::support::*;
 use bytes::Bytes;
 use eddy_core::*;
 use eddy_types::*;
+use std::time::Duration;
 
 fn of(tenant: &str, key: &str) -> AgentId {
     let tenant = TenantId::new(tenant).unwrap();
@@ -132,4 +133,41 @@ fn state_in_memory_is_shared_as_well() {
     let end = TurnEnd::Returned(Ok(Bytes::from_static(b"1")), writes("k", &large));
     world.end_with(end, durability(Durability::None));
     assert_eq!(world.said(reply), "1", "what was deleted is free");
+}
+
+/// What all timers of a moment carry never is in memory at once.
+#[test]
+fn timers_of_one_that_fire_leave_room_for_those_of_another() {
+    const TIMERS: usize = 100;
+    let mut world = World::new(1);
+    let large = Bytes::from(large());
+    let set = |world: &mut World, to: &AgentId| {
+        let mut effects = Effects::default();
+        let second = Duration::from_secs(1);
+        effects
+            .set_timer("t", world.now, second, method(), large.clone())
+            .unwrap();
+        world.request(to, "1", None);
+        world.end("1", effects);
+    };
+    (0..TIMERS).for_each(|n| set(&mut world, &of("a", &n.to_string())));
+    set(&mut world, &of("b", "0"));
+    world.crash();
+    world.now = world.now.plus(Duration::from_secs(1));
+    let firing = |world: &mut World| {
+        while world.cores[0].next_wake() <= world.now {
+            world.pass(Duration::ZERO);
+        }
+        world.runs.len()
+    };
+    let most = limits::MAX_WAITING_BYTES / limits::MAX_PAYLOAD_BYTES + 1;
+    assert_eq!(firing(&mut world), most + 1, "and one of the other tenant");
+    let other = |run: &TurnStart| run.agent == of("b", "0");
+    assert!(world.runs.iter().any(other));
+    for _ in 0..=TIMERS {
+        world.end("1", Effects::default());
+        assert!(firing(&mut world) <= most + 1);
+    }
+    let left = world.stores[0].timers_until(world.now, None, 1);
+    assert_eq!((world.runs.len(), left), (0, Ok(vec![])), "each fired once");
 }

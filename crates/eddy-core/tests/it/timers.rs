@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use bytes::Bytes;
+use eddy_core::model::MemoryStore;
 use eddy_core::*;
 use eddy_types::*;
 use std::time::Duration;
@@ -130,4 +131,27 @@ fn a_deleted_agents_far_timers_are_gone() {
     set(&mut world, FAR, "1");
     world.delete(&agent("a"), None);
     assert!(fired(&mut world, FAR * 2).is_empty());
+}
+
+#[test]
+fn what_a_timer_carries_is_read_when_it_fires() {
+    let (mut world, a) = (World::new(1), agent("a"));
+    set(&mut world, SECOND, "old");
+    world.crash();
+    // Nobody changes a store like this; it shows where the argument comes from.
+    let timer = world.stores[0].timer(&a, "t").unwrap().unwrap();
+    let changed = Change::TimerPut {
+        agent: a,
+        name: "t".to_owned(),
+        timer: Timer {
+            argument: Bytes::from_static(b"new"),
+            ..timer
+        },
+    };
+    let (at, changes) = (world.now, vec![changed]);
+    world.stores[0] = MemoryStore::default();
+    let record = Record { at, changes };
+    world.stores[0].apply(&[(Seq(1), record.into())]).unwrap();
+    world.pass(SECOND);
+    assert_eq!(world.next_run().argument, "new");
 }
