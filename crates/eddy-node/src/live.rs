@@ -43,6 +43,8 @@ struct Room {
 pub(crate) struct LiveAgents {
     idle: HashMap<AgentId, Live>,
     memory: usize,
+    /// How many instances' room they take.
+    places: usize,
     /// Absent until the node first looks for idle agents.
     room: Option<Arc<Room>>,
 }
@@ -55,21 +57,21 @@ impl LiveAgents {
     /// With the address under which it was kept: records that share that one cost no memory.
     pub(crate) fn take_named(&mut self, agent: &AgentId) -> Option<(AgentId, Live)> {
         let (name, live) = self.idle.remove_entry(agent)?;
-        self.less(live.memory);
+        self.less(&live);
         Some((name, live))
     }
 
     pub(crate) fn put(&mut self, agent: AgentId, instance: Instance, app: Arc<App>) {
         let memory = instance.charged_bytes();
-        self.more(memory);
         let live = Live {
             instance,
             app,
             memory,
             last_used: clock::instant(),
         };
+        self.more(&live);
         if let Some(old) = self.idle.insert(agent, live) {
-            self.less(old.memory);
+            self.less(&old);
         }
         self.give_way(memory);
     }
@@ -110,17 +112,19 @@ impl LiveAgents {
         }
     }
 
-    fn more(&mut self, memory: usize) {
-        self.memory += memory;
+    fn more(&mut self, live: &Live) {
+        self.memory += live.memory;
+        self.places += live.instance.places();
         if let Some(room) = &self.room {
-            room.used.fetch_add(memory, Relaxed);
+            room.used.fetch_add(live.memory, Relaxed);
         }
     }
 
-    fn less(&mut self, memory: usize) {
-        self.memory -= memory;
+    fn less(&mut self, live: &Live) {
+        self.memory -= live.memory;
+        self.places -= live.instance.places();
         if let Some(room) = &self.room {
-            room.used.fetch_sub(memory, Relaxed);
+            room.used.fetch_sub(live.memory, Relaxed);
         }
     }
 
@@ -219,6 +223,12 @@ impl Inner {
         })
     }
 
+    /// How many instances' room idle agents take.
+    fn idle_places(&self) -> usize {
+        let places = self.shards.iter().map(|shard| shard.lock().live.places);
+        places.sum()
+    }
+
     /// Instances that agents may keep: the rest is for functions and turns that start.
     fn max_live(&self) -> usize {
         let max = self.config.max_instances as usize;
@@ -235,13 +245,13 @@ impl Inner {
         Err(Fault::NoRoom { message })
     }
 
-    /// Whether a tenant may have another instance. It has at most as many as it leaves free of all that
-    /// do not just idle, so that however many want them all, there are some for the next one. The default
+    /// Whether a tenant may have another instance. It takes at most as much room as it leaves free of all that
+    /// does not just idle, so that however many want them all, there are some for the next one. The default
     /// tenant may have all.
     pub(crate) fn fits_share(&self, account: &Account) -> bool {
         let most = self.config.max_instances as usize;
         let fits = |busy: usize| account.memory.instances() < most.saturating_sub(busy);
-        let busy = || self.engine.instances().saturating_sub(self.live_total().0);
+        let busy = || self.engine.instances().saturating_sub(self.idle_places());
         // Most of the time few are taken, and nothing needs to be counted.
         account.is_default() || fits(self.engine.instances()) || fits(busy())
     }

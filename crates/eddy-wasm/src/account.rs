@@ -20,9 +20,13 @@ pub(crate) fn shared_of(initial: usize) -> usize {
     initial.saturating_sub(TOUCHED).min(MOST_SHARED)
 }
 
-/// What an instance with so much linear memory counts for, when so much of it is shared. All in bytes.
-pub(crate) const fn charge_of(linear: usize, shared: usize) -> usize {
-    let charge = linear.saturating_sub(shared).saturating_sub(STACK);
+/// What an instance with so much linear memory counts for, when so much of it is shared, and with such
+/// tables. All in bytes.
+pub(crate) const fn charge_of(linear: usize, shared: usize, tables: usize) -> usize {
+    let charge = linear
+        .saturating_sub(shared)
+        .saturating_sub(STACK)
+        .saturating_add(tables);
     if charge > LEAST_CHARGE {
         charge
     } else {
@@ -73,20 +77,21 @@ impl MemoryAccount {
         self.used.load(Relaxed)
     }
 
-    /// How many instances there are.
+    /// How many instances' room is taken: one with many memories or tables takes that of several, see
+    /// [`crate::Code::places`].
     #[must_use]
     pub fn instances(&self) -> usize {
         self.instances.load(Relaxed)
     }
 
-    /// An instance begins.
-    pub(crate) fn enter(&self) {
-        self.instances.fetch_add(1, Relaxed);
+    /// An instance begins that takes the room of so many.
+    pub(crate) fn enter(&self, places: usize) {
+        self.instances.fetch_add(places, Relaxed);
     }
 
-    /// An instance is gone.
-    pub(crate) fn leave(&self) {
-        self.instances.fetch_sub(1, Relaxed);
+    /// Such an instance is gone.
+    pub(crate) fn leave(&self, places: usize) {
+        self.instances.fetch_sub(places, Relaxed);
     }
 
     /// Takes `bytes` if they are there; whether they were.

@@ -2,7 +2,7 @@
 
 use crate::bindings::exports::eddy::platform::{guest, javascript};
 use crate::bindings::exports::eddy::python::programs as python;
-use crate::engine::{Engine, invalid};
+use crate::engine::{Engine, invalid, places_of};
 use crate::exchange;
 use crate::instance::Entry;
 use crate::state::State;
@@ -28,6 +28,7 @@ impl WeakCode {
 struct Inner {
     engine: Engine,
     digest: Digest,
+    places: usize,
     pre: InstancePre<State>,
     entry: EntryIndices,
     javascript: Option<javascript::GuestIndices>,
@@ -99,6 +100,7 @@ impl Code {
         Ok(Self(Arc::new(Inner {
             engine,
             digest,
+            places: places_of(component),
             pre,
             entry,
             javascript,
@@ -114,6 +116,13 @@ impl Code {
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.0.digest
+    }
+
+    /// How many of [`crate::EngineConfig::max_instances`] one instance takes: 1, or more when it has more
+    /// than one memory or many tables.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.0.places
     }
 
     pub(crate) fn engine(&self) -> &wasmtime::Engine {

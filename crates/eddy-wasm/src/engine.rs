@@ -4,13 +4,14 @@
 use crate::bindings;
 use crate::cache::{Cache, CacheConfig};
 use crate::code::{Code, WeakCode};
+use crate::limiter::MAX_PARTS;
 use crate::maps;
 use crate::native::Native;
 use crate::state::State;
 use eddy_types::{Digest, EddyError, ErrorCode, limits};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
 };
@@ -25,8 +26,8 @@ const RESERVABLE: u64 = 64 << 40;
 const FULL_RESERVATION: u64 = 4 << 30;
 /// Tables that a component has on average: of its module, adapters and shims. Each takes addresses.
 const TABLES: u32 = 4;
-/// Core instances that a component has on average: a number that is only counted. A Python runtime has 14.
-const PARTS: u32 = 16;
+/// Core instances that there may be for each component: as many as it may have, since they are only counted.
+const PARTS: u32 = MAX_PARTS as u32;
 /// Freed memories whose pages are dropped with one call: other processors are told once then.
 const DROPPED_TOGETHER: usize = 16;
 
@@ -130,10 +131,8 @@ impl Engine {
         let Some(pool) = self.0.wasmtime.pooling_allocator_metrics() else {
             return 0;
         };
-        let many = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-        let parts = many(pool.core_instances()).max(pool.tables());
-        let whole = many(pool.component_instances()).max(pool.memories());
-        whole.max(parts.div_ceil(PARTS as usize))
+        let components = usize::try_from(pool.component_instances()).unwrap_or(usize::MAX);
+        components.max(places(pool.memories(), pool.tables()))
     }
 
     /// One tick: every running guest gives way to other tasks at its next check and sees whether it
@@ -245,6 +244,21 @@ impl Engine {
             tracing::warn!(%digest, %error, "a compiled component could not be kept");
         }
     }
+}
+
+/// For how many instances the pool has so many memories and tables.
+fn places(memories: usize, tables: usize) -> usize {
+    memories.max(tables.div_ceil(TABLES as usize))
+}
+
+/// For how many instances it has what one of a component takes.
+pub(crate) fn places_of(component: &Component) -> usize {
+    let taken = component.resources_required();
+    // Only who imports modules does not say, and there are none to import.
+    let taken = taken.map_or(MAX_PARTS, |taken| {
+        places(taken.num_memories as usize, taken.num_tables as usize)
+    });
+    taken.max(1)
 }
 
 /// An `invalid-component` error.

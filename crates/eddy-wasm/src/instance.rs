@@ -104,8 +104,7 @@ impl Code {
         limits: &InstanceLimits,
         cancel: &CancelToken,
     ) -> Result<Instance, Fault> {
-        let shares = self.python().is_some();
-        let state = State::new(limits, shares, cancel.clone());
+        let state = State::new(limits, self, cancel.clone());
         let gave_way = Arc::clone(&state.gave_way);
         let mut store = new_store(self, state);
         let instantiated = {
@@ -199,9 +198,15 @@ impl Instance {
         self.store.data().limiter.used()
     }
 
+    /// How many of [`crate::EngineConfig::max_instances`] it takes: see [`Code::places`].
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.store.data().limiter.places()
+    }
+
     /// What an idle instance counts for, in bytes, where many share a memory limit: its linear memory
     /// without what toolchains set aside for a stack, of which next to nothing is ever touched, and without
-    /// what a Python runtime's instances share.
+    /// what a Python runtime's instances share; and its tables.
     #[must_use]
     pub fn charged_bytes(&self) -> usize {
         self.store.data().limiter.counts_for()

@@ -7,8 +7,11 @@ use wasmtime::ResourceLimiter;
 
 /// Table elements one table may have: function pointers, so the size of the code bounds it.
 const MAX_TABLE_ELEMENTS: usize = 20_000;
-/// Core instances, memories and tables of one component: the module, its adapters and shims.
-const MAX_PARTS: usize = 32;
+/// What an element takes, in bytes.
+const ELEMENT: usize = size_of::<usize>();
+/// Core instances, memories and tables of one component: the module, its adapters and shims. A Python
+/// runtime has 14 core instances.
+pub(crate) const MAX_PARTS: usize = 32;
 
 /// Why a growth was denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +31,18 @@ impl Denied {
     }
 }
 
-/// Counts the linear memory of one instance and says no beyond the limits.
+/// Counts the linear memory and the tables of one instance and says no beyond the limits.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limit: usize,
     used: usize,
     last_growth: usize,
+    tables: usize,
+    last_table_growth: usize,
     denied: Option<Denied>,
     account: Option<Arc<MemoryAccount>>,
+    /// How many instances' room it takes.
+    places: usize,
     /// What the account was charged.
     charged: usize,
     /// Of a Python runtime: what it begins with is shared.
@@ -46,16 +53,24 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     /// `shares` says that instances have in common most of what they begin with.
-    pub(crate) fn new(limit: usize, account: Option<Arc<MemoryAccount>>, shares: bool) -> Self {
+    pub(crate) fn new(
+        limit: usize,
+        account: Option<Arc<MemoryAccount>>,
+        places: usize,
+        shares: bool,
+    ) -> Self {
         if let Some(account) = &account {
-            account.enter();
+            account.enter(places);
         }
         Self {
             limit,
             used: 0,
             last_growth: 0,
+            tables: 0,
+            last_table_growth: 0,
             denied: None,
             account,
+            places,
             charged: 0,
             shares,
             started: false,
@@ -70,7 +85,12 @@ impl Limiter {
 
     /// What it counts for, in bytes.
     pub(crate) fn counts_for(&self) -> usize {
-        charge_of(self.used, self.shared)
+        charge_of(self.used, self.shared, self.tables)
+    }
+
+    /// How many instances' room it takes.
+    pub(crate) fn places(&self) -> usize {
+        self.places
     }
 
     /// Linear memory, in bytes.
@@ -88,15 +108,15 @@ impl Limiter {
         self.denied
     }
 
-    /// Charges the account for `total` bytes of linear memory.
-    fn charge(&mut self, total: usize) -> Result<(), Denied> {
+    /// Charges the account for so many bytes of linear memory and of tables.
+    fn charge(&mut self, linear: usize, tables: usize) -> Result<(), Denied> {
         if self.shares && !self.started {
-            self.shared = shared_of(total);
+            self.shared = shared_of(linear);
         }
         let Some(account) = &self.account else {
             return Ok(());
         };
-        let wanted = charge_of(total, self.shared);
+        let wanted = charge_of(linear, self.shared, tables);
         if !account.take(wanted.saturating_sub(self.charged)) {
             return Err(Denied::Shared(account.limit().unwrap_or_default()));
         }
@@ -109,7 +129,7 @@ impl Drop for Limiter {
     fn drop(&mut self) {
         if let Some(account) = &self.account {
             account.give(self.charged);
-            account.leave();
+            account.leave(self.places);
         }
     }
 }
@@ -128,7 +148,7 @@ impl ResourceLimiter for Limiter {
             self.denied = Some(Denied::Own(self.limit));
             return Ok(false);
         }
-        if let Err(denied) = self.charge(total) {
+        if let Err(denied) = self.charge(total, self.tables) {
             self.denied = Some(denied);
             return Ok(false);
         }
@@ -146,11 +166,28 @@ impl ResourceLimiter for Limiter {
 
     fn table_growing(
         &mut self,
-        _: usize,
+        current: usize,
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= MAX_TABLE_ELEMENTS)
+        self.last_table_growth = 0;
+        if desired > MAX_TABLE_ELEMENTS {
+            return Ok(false);
+        }
+        let growth = desired.saturating_sub(current) * ELEMENT;
+        let total = self.tables + growth;
+        if let Err(denied) = self.charge(self.used, total) {
+            self.denied = Some(denied);
+            return Ok(false);
+        }
+        self.tables = total;
+        self.last_table_growth = growth;
+        Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.tables -= std::mem::take(&mut self.last_table_growth);
+        Ok(())
     }
 
     fn instances(&self) -> usize {

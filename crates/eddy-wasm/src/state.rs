@@ -2,6 +2,7 @@
 //! limit, and WASI, which is made only when a guest first uses it.
 
 use crate::cancel::CancelToken;
+use crate::code::Code;
 use crate::exchange::Http;
 use crate::host::TurnHost;
 use crate::instance::InstanceLimits;
@@ -34,9 +35,10 @@ struct Turn {
 }
 
 impl State {
-    pub(crate) fn new(limits: &InstanceLimits, shares: bool, cancel: CancelToken) -> Self {
+    pub(crate) fn new(limits: &InstanceLimits, code: &Code, cancel: CancelToken) -> Self {
+        let (account, shares) = (limits.account.clone(), code.python().is_some());
         Self {
-            limiter: Limiter::new(limits.memory, limits.account.clone(), shares),
+            limiter: Limiter::new(limits.memory, account, code.places(), shares),
             pendings: Pendings::default(),
             wasi: Wasi::new(limits.env.clone()),
             http: None,

@@ -12,5 +12,6 @@ mod effects;
 mod faults;
 mod isolation;
 mod javascript;
+mod parts;
 mod support;
 mod turns;
