@@ -24,7 +24,7 @@ pub struct NodeConfig {
     pub max_instances: u32,
     /// A file system for crash tests under the journal: see `EDDY_FAULT_FS` in CONTRIBUTING.md.
     pub fault_fs: Option<String>,
-    /// Longest time a component's code may take to start at a deploy.
+    /// Longest time the code of an app's components may take to start at a deploy, all together.
     pub deploy_guest_timeout: Duration,
     /// How long a turn that runs at a redeploy of its app may go on with the old code.
     pub redeploy_grace: Duration,

@@ -134,10 +134,14 @@ pub const MAX_SOURCE_MAP_BYTES: usize = 8 << 20;
 /// JavaScript or Python modules of one component.
 pub const MAX_MODULES: usize = 2000;
 /// Apps of one tenant.
+/// Components of one app.
+pub const MAX_COMPONENTS_PER_APP: usize = 64;
+/// Largest manifest of a deploy, in bytes of JSON.
+pub const MAX_MANIFEST_BYTES: usize = 256 << 10;
 pub const MAX_APPS_PER_TENANT: usize = 1000;
 /// Deploys that may be read or compiled at once; further ones wait.
 pub const MAX_DEPLOYS_AT_ONCE: usize = 2;
-/// Longest time the code of a component may take to start and say what it defines, at a deploy.
+/// Longest time the code of all components of an app may take to start and say what it defines, at a deploy.
 pub const DEPLOY_GUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for the head of a request, and longest an idle connection is kept.
 pub const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(60);

@@ -46,7 +46,7 @@ const INSTALLED: [&str; 6] = [
     "node_modules/.yarn-state.yml",
 ];
 
-/// Bytes that a bundle may still read.
+/// Bytes that a bundle may still send.
 pub(crate) struct Budget(usize);
 
 impl Default for Budget {
@@ -61,7 +61,7 @@ impl Budget {
         self.0 = self.0.checked_sub(bytes).ok_or_else(|| {
             let limit = MAX_DEPLOY_BYTES >> 20;
             Problem::new(format!(
-                "the app is larger than {limit} MiB; {name} is beyond it"
+                "the app is larger than {limit} MiB as it is sent, WebAssembly in base64; {name} is beyond it"
             ))
             .hint("Leave out what the code does not need, or split the app.")
             .fail(ErrorCode::PayloadTooLarge)
@@ -182,7 +182,13 @@ impl SourceFile {
     pub(crate) fn read(&self, budget: &mut Budget) -> Result<Vec<u8>, BundleError> {
         let failed = |error| unreadable(&self.name, &error);
         let size = fs::metadata(&self.path).map_err(failed)?.len();
-        budget.take(usize::try_from(size).unwrap_or(usize::MAX), &self.name)?;
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let sent = match self.is_wasm() {
+            // As base64.
+            true => size.div_ceil(3).saturating_mul(4),
+            false => size,
+        };
+        budget.take(sent, &self.name)?;
         fs::read(&self.path).map_err(failed)
     }
 

@@ -2,6 +2,7 @@
 
 use super::{bundle_files, error, js, project, shop};
 use eddy_bundle::{BundledCode, bundle, bundle_noting};
+use eddy_types::limits::MAX_DEPLOY_BYTES;
 use eddy_types::{EddyError, ErrorCode};
 
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -33,6 +34,23 @@ fn a_component_passes_and_other_bytes_do_not() {
         errors.push(EddyError::from(error).to_string());
     }
     insta::assert_snapshot!(errors.join("\n"));
+}
+
+#[test]
+fn a_component_counts_as_large_as_it_is_sent() {
+    let folder = project(&[]);
+    let path = folder.path().join("app.wasm");
+    let file = std::fs::File::create(&path).expect("a file");
+    let bundled = |bytes: usize| {
+        file.set_len(bytes as u64).expect("a file with a hole");
+        bundle(&path)
+            .expect_err("it is too large, or no component")
+            .code
+    };
+    // In base64.
+    let most = MAX_DEPLOY_BYTES / 4 * 3;
+    assert_eq!(bundled(most), ErrorCode::InvalidComponent);
+    assert_eq!(bundled(most + 1), ErrorCode::PayloadTooLarge);
 }
 
 #[test]

@@ -22,7 +22,7 @@ const UNKNOWN: u64 = u64::MAX;
 /// Bytes of a change besides its content: names, keys, times.
 const CHANGE: u64 = 100;
 
-/// What is known of a tenant's rows and code on disk.
+/// What is known of a tenant's rows and apps on disk.
 #[derive(Debug)]
 pub(crate) struct Storage {
     counted: AtomicU64,
@@ -149,9 +149,9 @@ impl Inner {
         }
     }
 
-    /// The rows and the code of a tenant, in bytes. Blocks.
+    /// The rows and the apps of a tenant, in bytes. Blocks.
     fn count_stored(&self, tenant: &TenantId) -> Result<u64, EddyError> {
-        let mut total = self.catalog.code_bytes(tenant);
+        let mut total = self.catalog.app_bytes(tenant);
         for shard in self.map.shards() {
             total += self.store.usage(shard, tenant)?;
         }

@@ -1,15 +1,28 @@
 //! Changes of the catalog, one at a time: install, remove, and taking away what nothing needs.
 
 use super::app::App;
-use super::files::Stored;
+use super::files::{Stored, read_app};
 use super::load::{Prepared, resolve_env};
 use super::python::{Named, unknown_runtime};
 use super::{Catalog, Owner, blobs, unknown_app};
 use eddy_types::limits::MAX_APPS_PER_TENANT;
-use eddy_types::{AppSpec, Digest, EddyError, ErrorCode, Manifest, Name, TenantId};
+use eddy_types::{AppSpec, Component, Digest, EddyError, ErrorCode, Manifest, Name, TenantId};
 use eddy_wasm::Engine;
+use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What of a stored app names files.
+#[derive(Deserialize)]
+struct Naming {
+    spec: NamingSpec,
+}
+
+#[derive(Deserialize)]
+struct NamingSpec {
+    components: Vec<Component>,
+}
 
 impl Catalog {
     /// Stores an app and switches to it. Answers with the present one when nothing has changed.
@@ -42,10 +55,13 @@ impl Catalog {
         owner.account.grant().check(hosts.map(String::as_str))?;
         let env = resolve_env(&manifest, owner)?;
         let known = |part: &&Prepared| self.has_code(tenant, part.component.digest);
+        let stored = Stored { spec, manifest };
+        let text = stored.encoded()?;
+        let name = stored.spec.name.clone();
         let new = prepared.iter().filter(|part| !known(part));
-        owner
-            .account
-            .may_store_bytes(new.map(|part| part.bytes.len() as u64).sum())?;
+        let code: u64 = new.map(|part| part.bytes.len() as u64).sum();
+        let longer = (text.len() as u64).saturating_sub(self.files.app_size(tenant, &name));
+        owner.account.may_store_bytes(code + longer)?;
         // Also of an app that has not changed: files that are as they should be are not written. Unless
         // they are new to the tenant: it would tell that another one has them.
         for part in &prepared {
@@ -55,8 +71,8 @@ impl Catalog {
                 self.keep_runtime(tenant, runtime)?;
             }
         }
-        let stored = Stored { spec, manifest };
-        self.files.write_app(tenant, &stored)?;
+        let written = self.files.write_app(tenant, &name, &text);
+        written.inspect_err(|_| self.differs.store(true, Relaxed))?;
         if let Some(present) = unchanged.filter(|present| present.available().is_ok()) {
             return Ok(present.spec.clone());
         }
@@ -128,15 +144,17 @@ impl Catalog {
 
     /// What some app names, served or stored: after a write that failed half-way these may differ.
     fn kept(&self) -> Result<BTreeSet<Digest>, EddyError> {
-        let stored = self.files.apps()?;
-        let tenants = self.tenants.read();
-        let served = tenants.values().flat_map(|tenant| tenant.apps.values());
-        let specs = served.map(|app| &*app.spec);
-        let specs = specs.chain(stored.iter().map(|(_, stored)| &stored.spec));
-        Ok(specs
-            .flat_map(|spec| &spec.components)
-            .flat_map(blobs)
-            .collect())
+        let served = self.every_app();
+        let components = served.iter().flat_map(|app| &app.spec.components);
+        let mut kept: BTreeSet<_> = components.flat_map(blobs).collect();
+        if self.differs.load(Relaxed) {
+            // One file after the other: tenants may have many.
+            for (_, path) in self.files.apps()? {
+                let stored: Naming = read_app(&path)?;
+                kept.extend(stored.spec.components.iter().flat_map(blobs));
+            }
+        }
+        Ok(kept)
     }
 
     fn check_free(&self, tenant: &TenantId, spec: &AppSpec) -> Result<(), EddyError> {

@@ -2,6 +2,7 @@
 
 use crate::data_dir::{DataDir, failed, make_folder, remove_file, write_atomically};
 use eddy_types::{AppSpec, Digest, EddyError, ErrorCode, Manifest, Name, TenantId};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,6 +16,14 @@ pub(super) struct Stored {
     pub(super) manifest: Manifest,
 }
 
+impl Stored {
+    /// As the text of its file.
+    pub(super) fn encoded(&self) -> Result<Vec<u8>, EddyError> {
+        serde_json::to_vec_pretty(self)
+            .map_err(|error| EddyError::internal(format!("an app does not encode: {error}")))
+    }
+}
+
 /// The folders `apps` and `components`. Who writes holds the catalog's lock.
 pub(super) struct Files {
     dir: Arc<DataDir>,
@@ -25,7 +34,8 @@ impl Files {
         Self { dir }
     }
 
-    pub(super) fn apps(&self) -> Result<Vec<(TenantId, Stored)>, EddyError> {
+    /// Where each app is; all of them together may be large.
+    pub(super) fn apps(&self) -> Result<Vec<(TenantId, PathBuf)>, EddyError> {
         let mut found = Vec::new();
         for folder in entries(&self.dir.join("apps"))? {
             let name = folder.file_name().unwrap_or_default().to_string_lossy();
@@ -37,20 +47,29 @@ impl Files {
                     .extension()
                     .is_some_and(|extension| extension == "json")
                 {
-                    found.push((tenant.clone(), read_app(&path)?));
+                    found.push((tenant.clone(), path));
                 }
             }
         }
         Ok(found)
     }
 
-    pub(super) fn write_app(&self, tenant: &TenantId, stored: &Stored) -> Result<(), EddyError> {
-        let path = self.app_path(tenant, &stored.spec.name);
-        let text = serde_json::to_vec_pretty(stored)
-            .map_err(|error| EddyError::internal(format!("an app does not encode: {error}")))?;
+    /// Writes an app, encoded.
+    pub(super) fn write_app(
+        &self,
+        tenant: &TenantId,
+        name: &Name,
+        text: &[u8],
+    ) -> Result<(), EddyError> {
+        let path = self.app_path(tenant, name);
         make_folder(&self.dir.join("apps").join(tenant.as_str()))
             .map_err(|error| failed(&path, "cannot be written", &error))?;
-        write_if_different(&path, &text)
+        write_if_different(&path, text)
+    }
+
+    /// The size of an app's file, in bytes; nothing for one that cannot be looked at.
+    pub(super) fn app_size(&self, tenant: &TenantId, name: &Name) -> u64 {
+        size(&self.app_path(tenant, name))
     }
 
     pub(super) fn remove_app(&self, tenant: &TenantId, name: &Name) -> Result<(), EddyError> {
@@ -97,8 +116,7 @@ impl Files {
 
     /// The size of a component's file, in bytes; nothing for one that cannot be looked at.
     pub(super) fn blob_size(&self, digest: Digest) -> u64 {
-        let found = fs::metadata(self.blob_path(digest));
-        found.map_or(0, |found| found.len())
+        size(&self.blob_path(digest))
     }
 
     pub(super) fn has_blob(&self, digest: Digest) -> bool {
@@ -137,6 +155,10 @@ impl Files {
     }
 }
 
+fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |found| found.len())
+}
+
 /// Replaces a file that is missing, old or damaged.
 fn write_if_different(path: &Path, bytes: &[u8]) -> Result<(), EddyError> {
     if fs::read(path).is_ok_and(|present| present == bytes) {
@@ -162,7 +184,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, EddyError> {
     read().map_err(|error| failed(folder, "cannot be read", &error))
 }
 
-fn read_app(path: &Path) -> Result<Stored, EddyError> {
+/// What one of [`Files::apps`] says.
+pub(super) fn read_app<T: DeserializeOwned>(path: &Path) -> Result<T, EddyError> {
     let text = fs::read(path).map_err(|error| failed(path, "cannot be read", &error))?;
     serde_json::from_slice(&text).map_err(|error| {
         EddyError::new(

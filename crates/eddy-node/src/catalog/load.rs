@@ -10,7 +10,7 @@ use crate::turns::guarded;
 use crate::{clock, tasks};
 use bytes::Bytes;
 use eddy_bundle::SourceMaps;
-use eddy_types::limits::MAX_MODULES;
+use eddy_types::limits::{MAX_COMPONENTS_PER_APP, MAX_MODULES};
 use eddy_types::{
     Component, ComponentKind, Digest, EddyError, Env, ErrorCode, Manifest, MethodSpec, Name,
     TenantId,
@@ -39,21 +39,30 @@ pub(crate) async fn prepare(
     tenant: &TenantId,
     components: &[(Name, Source)],
 ) -> Result<Vec<Prepared>, EddyError> {
+    if components.len() > MAX_COMPONENTS_PER_APP {
+        return Err(EddyError::new(
+            ErrorCode::InvalidManifest,
+            format!("there are more than {MAX_COMPONENTS_PER_APP} components"),
+        )
+        .hint("Put several functions and agent types into one component, or make two apps."));
+    }
     let mut prepared = Vec::with_capacity(components.len());
+    // Compiling to machine code runs no guest and takes what it takes: the deadline is not for it.
+    let mut left = inner.config.deploy_guest_timeout;
     for (name, source) in components {
-        prepared.push(prepare_one(inner, tenant, name, source).await?);
+        prepared.push(prepare_one(inner, (tenant, name), source, &mut left).await?);
     }
     Ok(prepared)
 }
 
+/// Prepares a component, whose code may take what is `left` of the time to start.
 async fn prepare_one(
     inner: &Arc<Inner>,
-    tenant: &TenantId,
-    name: &Name,
+    (tenant, name): (&TenantId, &Name),
     source: &Source,
+    left: &mut Duration,
 ) -> Result<Prepared, EddyError> {
     let engine = &inner.engine;
-    // Compiling to machine code runs no guest and takes what it takes: the deadline is not for it.
     let (bytes, kind, code, runtime) = match source {
         Source::Wasm(bytes) => {
             let code = compile_sent(inner, tenant, bytes, Digest::of(bytes)).await?;
@@ -82,7 +91,9 @@ async fn prepare_one(
         let definition = described.map_err(|error| loaded.remap(error))?;
         Ok((loaded, definition))
     };
-    let (loaded, definition) = in_time(inner, (tenant, name), &cancel, asked).await?;
+    let began = clock::instant();
+    let (loaded, definition) = in_time(inner, (tenant, name), *left, &cancel, asked).await?;
+    *left = left.saturating_sub(began.elapsed());
     let (name, digest) = (name.clone(), Digest::of(&bytes));
     Ok(Prepared {
         component: Component { name, digest, kind },
@@ -93,15 +104,15 @@ async fn prepare_one(
     })
 }
 
-/// Runs the code of a component that is deployed under a deadline, and not into a stop of the node.
+/// Runs the code of a component that is deployed for as long as is `left`, and not into a stop of the node.
 async fn in_time<T>(
     inner: &Arc<Inner>,
     (tenant, name): (&TenantId, &Name),
+    left: Duration,
     cancel: &CancelToken,
     work: impl Future<Output = Result<T, EddyError>>,
 ) -> Result<T, EddyError> {
-    let limit = inner.config.deploy_guest_timeout;
-    let deadline = clock::now().plus(limit);
+    let deadline = clock::now().plus(left);
     let work = async { Ok::<_, Fault>(work.await) };
     let mut work = Box::pin(guarded(
         inner,
@@ -121,7 +132,7 @@ async fn in_time<T>(
         }
     };
     ended?.map_err(|error| match error.code {
-        ErrorCode::DeadlineExceeded => too_slow(name, limit),
+        ErrorCode::DeadlineExceeded => too_slow(name, inner.config.deploy_guest_timeout),
         ErrorCode::TurnAborted => inner.not_serving().unwrap_or(error),
         _ => error,
     })
@@ -131,8 +142,9 @@ fn too_slow(name: &Name, limit: Duration) -> EddyError {
     EddyError::new(
         ErrorCode::DeadlineExceeded,
         format!(
-            "deploy: the code of the component {name:?} was still starting after {limit:?}, so that \
-             its functions and agents are not known; nothing was deployed"
+            "deploy: the code of the component {name:?} was still starting when the {limit:?} that all \
+             components of an app have were over, so that its functions and agents are not known; \
+             nothing was deployed"
         ),
     )
     .hint("Look for an endless loop or long work at the top level of its modules; move it into a handler.")
@@ -256,10 +268,7 @@ fn check_names(modules: &[Module]) -> Result<(), EddyError> {
     if modules.len() > MAX_MODULES {
         return Err(EddyError::new(
             ErrorCode::InvalidSource,
-            format!(
-                "there are {} modules; the limit is {MAX_MODULES}",
-                modules.len()
-            ),
+            format!("a component has more than {MAX_MODULES} modules"),
         )
         .hint("Bundle some of them into one."));
     }

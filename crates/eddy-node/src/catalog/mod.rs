@@ -22,10 +22,11 @@ use eddy_types::{
     FunctionSpec, HashMap, Key, MethodName, MethodSpec, Name, TenantId, TimeoutSpec,
 };
 use eddy_wasm::Engine;
-use files::Files;
+use files::{Files, Stored, read_app};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 #[derive(Default)]
 struct Tenant {
@@ -69,6 +70,8 @@ pub(crate) struct Catalog {
     /// Held by who changes files and `tenants`, from what is read first to the switch. Only where
     /// blocking is allowed; look-ups never wait for it.
     changing: Mutex<()>,
+    /// A write failed: what is stored may name what nothing that is served does.
+    differs: AtomicBool,
     tenants: RwLock<HashMap<TenantId, Tenant>>,
 }
 
@@ -86,6 +89,7 @@ impl Catalog {
         Self {
             files: Files::new(dir),
             changing: Mutex::default(),
+            differs: AtomicBool::new(false),
             tenants: RwLock::default(),
         }
     }
@@ -97,7 +101,8 @@ impl Catalog {
         secrets: &BTreeMap<String, String>,
         access: &Access,
     ) -> Result<(), EddyError> {
-        for (tenant, stored) in self.files.apps()? {
+        for (tenant, path) in self.files.apps()? {
+            let stored: Stored = read_app(&path)?;
             let owner = Owner {
                 account: access.account(&tenant),
                 secrets,
@@ -140,15 +145,18 @@ impl Catalog {
         apps.cloned().collect()
     }
 
-    /// What the code of a tenant's apps takes on disk, in bytes, runtimes that it brought included. Blocks.
-    pub(crate) fn code_bytes(&self, tenant: &TenantId) -> u64 {
+    /// What a tenant's apps take on disk, in bytes, with their code and the runtimes that they brought. Blocks.
+    pub(crate) fn app_bytes(&self, tenant: &TenantId) -> u64 {
         let apps = self.apps(tenant);
         let components = apps.iter().flat_map(|app| &app.spec.components);
         let digests: BTreeSet<_> = components.flat_map(blobs).collect();
-        let sizes = digests
+        let code = digests
             .into_iter()
             .map(|digest| self.files.blob_size(digest));
-        sizes.sum()
+        let files = apps
+            .iter()
+            .map(|app| self.files.app_size(tenant, &app.spec.name));
+        code.chain(files).sum()
     }
 
     /// Whether an app of the tenant has this component.

@@ -106,10 +106,7 @@ fn check_names(modules: &[PythonModule]) -> Result<(), EddyError> {
     let mut seen = BTreeSet::new();
     let twice = modules.iter().find(|module| !seen.insert(&module.name));
     if modules.len() > MAX_MODULES {
-        let detail = format!(
-            "there are {} modules; the limit is {MAX_MODULES}",
-            modules.len()
-        );
+        let detail = format!("a component has more than {MAX_MODULES} modules");
         return Err(EddyError::new(ErrorCode::InvalidSource, detail)
             .hint("Leave out what the code does not import."));
     }

@@ -5,7 +5,8 @@ use crate::support::{
 };
 use bytes::Bytes;
 use eddy_node::{Code, Deployment, Node};
-use eddy_types::{Digest, ErrorCode};
+use eddy_types::limits::MAX_COMPONENTS_PER_APP;
+use eddy_types::{Digest, ErrorCode, TenantId};
 use futures::future::join_all;
 use serde_json::json;
 use std::fs;
@@ -85,6 +86,84 @@ async fn code_that_never_starts_is_given_up() {
     let (deployed, ()) = tokio::join!(node.deploy(&tenant, endless()), stopped);
     let error = deployed.expect_err("stopped");
     assert_eq!(error.code, ErrorCode::ShuttingDown, "{error}");
+}
+
+#[tokio::test]
+async fn all_components_of_an_app_start_in_one_time() {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut config = config(data.path());
+    config.deploy_guest_timeout = Duration::from_secs(2);
+    let node = Node::start(config).await.expect("the node starts");
+    // Each is in time, and all of them are not.
+    let slow = "for (const began = Date.now(); Date.now() < began + 300;) {}";
+    let mut many = app("many", "", json!({}));
+    many.components = (0..10)
+        .map(|n| {
+            let source = HELLO.replace("hello =", &format!("hello{n} ="));
+            let mut part = app("many", &format!("{source} {slow}"), json!({})).components;
+            (name(&format!("part{n}")), part.remove(0).1)
+        })
+        .collect();
+    let error = node.deploy(&tenant(), many).await.expect_err("too slow");
+    assert_eq!(error.code, ErrorCode::DeadlineExceeded, "{error}");
+    assert!(error.detail.starts_with("deploy: "), "{error}");
+
+    let mut many = app("many", "", json!({}));
+    let code = many.components.remove(0).1;
+    let parts = (0..=MAX_COMPONENTS_PER_APP).map(|n| (name(&format!("part{n}")), code.clone()));
+    many.components = parts.collect();
+    let error = node.deploy(&tenant(), many).await.expect_err("too many");
+    assert_eq!(error.code, ErrorCode::InvalidManifest, "{error}");
+    stop(node).await;
+}
+
+#[tokio::test]
+async fn what_an_app_says_counts_as_storage() {
+    let data = tempfile::tempdir().expect("a folder");
+    let node = start(data.path()).await;
+    let operator = node.session(None, None).expect("nobody asks for a token");
+    let small = TenantId::new("small").expect("a tenant");
+    let limit = async |bytes| {
+        let set = node.set_tenant(&operator, &small, move |mut spec| {
+            spec.limits.storage = Some(bytes);
+            spec
+        });
+        set.await.expect("set");
+    };
+    let env = json!({ "TEXT": "x".repeat(100_000) });
+    limit(100_000).await;
+    let error = node.deploy(&small, app("shop", HELLO, env.clone())).await;
+    let error = error.expect_err("it does not fit");
+    assert_eq!(error.code, ErrorCode::StorageLimit, "{error}");
+    limit(1_000_000).await;
+    let deployed = node.deploy(&small, app("shop", HELLO, env)).await;
+    deployed.expect("it fits");
+    // It is counted where that matters.
+    limit(100_000).await;
+    for _ in 0..300 {
+        let info = node.tenant(&operator, &small).expect("there");
+        if info.storage.is_some_and(|bytes| bytes > 100_000) {
+            return stop(node).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it is not counted");
+}
+
+#[tokio::test]
+async fn a_deploy_reads_nothing_of_other_apps() {
+    let data = tempfile::tempdir().expect("a folder");
+    let node = start(data.path()).await;
+    let other = data.path().join("apps/other");
+    fs::create_dir_all(&other).expect("a folder");
+    fs::write(other.join("app.json"), "unreadable").expect("writable");
+    for source in [HELLO, &HELLO.replace("\"hello\"", "\"hi\"")] {
+        let shop = app("shop", source, json!({}));
+        node.deploy(&tenant(), shop).await.expect("deployed");
+    }
+    let left = files(&data.path().join("components"));
+    assert_eq!(left.len(), 1, "the first version's code is gone: {left:?}");
+    stop(node).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use eddy_api::{App, AppList, DeployComponent, DeployRequest, Problem};
 use eddy_node::{Code, Deployment, Module, PythonModule, Runtime};
-use eddy_types::limits::MAX_DEPLOY_BYTES;
+use eddy_types::limits::{MAX_DEPLOY_BYTES, MAX_MANIFEST_BYTES};
 use eddy_types::{AppSpec, EddyError, ErrorCode, Manifest, Name, TenantId};
 
 /// Deploy an app
@@ -140,7 +140,13 @@ fn deployment(body: &[u8]) -> Result<Deployment, EddyError> {
             .hint("/v1/openapi.json describes the document; `eddy deploy` makes it for you."),
             _ => body::invalid_json(error),
         })?;
-    let manifest: Manifest = serde_json::from_value(request.manifest).map_err(|error| {
+    let manifest = request.manifest.get();
+    if manifest.len() > MAX_MANIFEST_BYTES {
+        let detail = format!("the manifest is larger than {MAX_MANIFEST_BYTES} bytes");
+        return Err(EddyError::new(ErrorCode::InvalidManifest, detail)
+            .hint("Keep large settings in the state of an agent, or in the code."));
+    }
+    let manifest: Manifest = serde_json::from_str(manifest).map_err(|error| {
         EddyError::new(
             ErrorCode::InvalidManifest,
             format!("the manifest is wrong: {error}"),

@@ -66,7 +66,7 @@ fn attach(request: &mut DeployRequest, runtime: &Bytes) {
 }
 
 fn request(bundle: Bundle, runtime: Option<&Runtime>) -> Result<DeployRequest, EddyError> {
-    let manifest = serde_json::to_value(&bundle.manifest)
+    let manifest = serde_json::value::to_raw_value(&bundle.manifest)
         .map_err(|error| EddyError::internal(format!("a manifest does not encode: {error}")))?;
     Ok(DeployRequest {
         manifest,

@@ -4,6 +4,7 @@
 use super::{Siege, code, guest, manifest, wasm_app};
 use eddy_api::{DeployComponent, DeployRequest, Module};
 use eddy_types::{EddyError, ErrorCode};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -200,7 +201,7 @@ fn program(modules: Vec<Module>) -> DeployRequest {
     let mut manifest = manifest();
     manifest["components"] = json!({"main": {"path": "main.js"}});
     DeployRequest {
-        manifest,
+        manifest: to_raw_value(&manifest).expect("it is JSON"),
         components: vec![DeployComponent::Js {
             name: "main".to_owned(),
             modules,
@@ -306,7 +307,7 @@ async fn documents_that_are_too_much_are_refused() {
         let app = match hostile.is_object() {
             true => wasm_app(hostile.clone(), guest()),
             false => DeployRequest {
-                manifest: hostile.clone(),
+                manifest: to_raw_value(&hostile).expect("it is JSON"),
                 components: Vec::new(),
             },
         };
@@ -318,6 +319,16 @@ async fn documents_that_are_too_much_are_refused() {
             ErrorCode::SecretMissing,
         ];
         assert!(expected.contains(&refused), "{hostile}: {refused:?}");
+    }
+    // A few bytes that would become hundreds in memory, and what is only too long.
+    let many = format!("[{}0]", "{\"\":0},".repeat(6_000_000));
+    let long = json!({"name": "h", "env": {"A": "x".repeat(300_000)}}).to_string();
+    for manifest in [many, long] {
+        let app = DeployRequest {
+            manifest: RawValue::from_string(manifest).expect("it is JSON"),
+            components: Vec::new(),
+        };
+        assert_eq!(code(deploy(app).await), ErrorCode::InvalidManifest);
     }
     let nested = (0..100).fold(Value::Null, |inner, _| json!([inner]));
     let app = wasm_app(json!({"name": "h", "env": {"A": nested}}), guest());

@@ -16,6 +16,7 @@ use eddy_api::{
     SetTenant,
 };
 use eddy_types::{EddyError, ErrorCode};
+use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -232,7 +233,7 @@ fn guest() -> Vec<u8> {
 fn wasm_app(mut manifest: Value, wasm: Vec<u8>) -> DeployRequest {
     manifest["components"] = json!({"main": {"path": "main.wasm"}});
     DeployRequest {
-        manifest,
+        manifest: to_raw_value(&manifest).expect("it is JSON"),
         components: vec![DeployComponent::Wasm {
             name: "main".to_owned(),
             wasm: Base64(wasm.into()),
