@@ -41,4 +41,5 @@ pub use shard::{
     Action, FunctionEnd, FunctionRequest, FunctionStart, PlainSends, Probe, ShardCore, TurnEnd,
     TurnPolicy, TurnStart,
 };
+pub use share::{Amount, Held};
 pub use view::*;

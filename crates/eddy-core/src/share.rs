@@ -1,6 +1,6 @@
-//! What the tenants of a shard hold of something that they share: messages that wait, sends under
-//! way, bytes that run ahead of the disk. Nobody can use it up for the others. What is counted and how
-//! much there is belongs to whoever counts.
+//! What tenants hold of something that they share: of a shard messages that wait, sends under way, bytes
+//! that run ahead of the disk; of a node large bodies. Nobody can use it up for the others. What is counted
+//! and how much there is belongs to whoever counts.
 
 use eddy_types::{HashMap, TenantId};
 
@@ -9,9 +9,11 @@ const KEPT: usize = 64;
 
 /// Entries, and the bytes that they hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Amount {
-    pub(crate) entries: usize,
-    pub(crate) bytes: usize,
+pub struct Amount {
+    /// How many.
+    pub entries: usize,
+    /// What they hold.
+    pub bytes: usize,
 }
 
 impl Amount {
@@ -24,14 +26,15 @@ impl Amount {
 
 /// What is held, in all and by each tenant.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
+pub struct Held {
     total: Amount,
     tenants: HashMap<TenantId, Amount>,
 }
 
 impl Held {
     /// What is held by all.
-    pub(crate) fn total(&self) -> Amount {
+    #[must_use]
+    pub fn total(&self) -> Amount {
         self.total
     }
 
@@ -41,7 +44,7 @@ impl Held {
     }
 
     /// One more entry.
-    pub(crate) fn add(&mut self, tenant: &TenantId, bytes: usize) {
+    pub fn add(&mut self, tenant: &TenantId, bytes: usize) {
         let own = match self.tenants.get_mut(tenant) {
             Some(own) => own,
             None => self.tenants.entry(tenant.clone()).or_default(),
@@ -53,7 +56,7 @@ impl Held {
     }
 
     /// An entry that was added is gone.
-    pub(crate) fn remove(&mut self, tenant: &TenantId, bytes: usize) {
+    pub fn remove(&mut self, tenant: &TenantId, bytes: usize) {
         let Some(own) = self.tenants.get_mut(tenant) else {
             return;
         };
@@ -69,7 +72,8 @@ impl Held {
     /// Whether a tenant may hold so much more. All together may hold twice as much as `most`, and each
     /// as much as it leaves free of that. So one alone has `most`, two that take what they can have two
     /// thirds of it each, and however many do, as much again is there for the next one.
-    pub(crate) fn has_room(&self, tenant: &TenantId, more: Amount, most: Amount) -> bool {
+    #[must_use]
+    pub fn has_room(&self, tenant: &TenantId, more: Amount, most: Amount) -> bool {
         let of = |part: fn(Amount) -> usize| (part(more), part(self.total), part(most));
         let parts: [fn(Amount) -> usize; 2] = [|amount| amount.entries, |amount| amount.bytes];
         let plenty = parts.iter().all(|part| {

@@ -5,15 +5,16 @@ use crate::listing::unknown_agent;
 use crate::node::Node;
 use crate::tasks;
 use eddy_core::{Import, StoreView};
-use eddy_types::limits::{MAX_AGENT_DOCUMENT_BYTES, MAX_PAGE};
+use eddy_types::limits::{MAX_AGENT_DOCUMENT_BYTES, MAX_VALUE_BYTES};
 use eddy_types::{AgentId, Durability, EddyError, ErrorCode};
 use tokio::sync::SemaphorePermit;
 
-/// State entries that are read at once.
-const PAGE: usize = MAX_PAGE;
+/// State entries that are read at once, before their size is known: as large as they may be, they are a document.
+const PAGE: usize = MAX_AGENT_DOCUMENT_BYTES / MAX_VALUE_BYTES;
 /// What an entry takes besides its key and its value, in bytes.
 const ENTRY: usize = 64;
-/// Agents that are exported or imported at once: each takes a processor for as long as it is large.
+/// Agents that are exported or imported at once, of a tenant other than the default one 1: each takes a processor for as
+/// long as it is large.
 pub(crate) const AT_ONCE: usize = 2;
 
 impl Node {
@@ -31,6 +32,9 @@ impl Node {
     ) -> Result<T, EddyError> {
         let inner = self.inner.clone();
         refuse_volatile(inner.catalog.durability_of(agent), agent)?;
+        let account = inner.access.account(agent.tenant());
+        // The tenant's own turn first, or its documents would stand in everybody's line.
+        let _own = account.document().await?;
         let _turn = self.documents().await?;
         inner.caught_up_with(agent).await;
         let agent = agent.clone();
@@ -63,9 +67,10 @@ impl Node {
         options: CallOptions,
     ) -> Result<bool, EddyError> {
         let inner = &self.inner;
-        let turn = self.documents().await?;
+        let account = inner.access.account(agent.tenant());
+        let turns = (account.document().await?, self.documents().await?);
         let import = tasks::blocking(document).await??;
-        drop(turn);
+        drop(turns);
         inner
             .catalog
             .agent_type(agent.tenant(), agent.agent_type())?;
@@ -73,7 +78,7 @@ impl Node {
         for method in import.methods() {
             inner.catalog.method(&agent, method)?;
         }
-        inner.access.account(agent.tenant()).may_store()?;
+        account.may_store()?;
         let reply = self.ask_import(agent, import, options).await?;
         Ok(reply.outcome? == b"true"[..])
     }

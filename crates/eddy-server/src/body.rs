@@ -1,18 +1,20 @@
 //! Reading bodies within their limits: an argument as JSON text that is checked and kept as it
 //! is, a deploy as a document. A body that is too large is never held in memory.
 
-use crate::state::{BODY_UNIT, Shared};
+use crate::room::{Room, Share};
+use crate::state::Shared;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
+use eddy_node::Session;
 use eddy_types::limits::{BODY_READ_TIMEOUT, MAX_PAYLOAD_BYTES};
-use eddy_types::{EddyError, ErrorCode};
+use eddy_types::{EddyError, ErrorCode, TenantId};
 use http_body_util::BodyExt as _;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// A body smaller than this needs no permit: the number of requests bounds them.
@@ -46,16 +48,16 @@ const PACE_UNIT: usize = 64 << 10;
 /// A body, and its share of the room for large ones.
 pub(crate) struct Held {
     pub(crate) bytes: Bytes,
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Option<Share>,
 }
 
 /// The argument of a call: JSON text, `null` for an empty body.
 pub(crate) async fn argument(
     shared: &Shared,
-    headers: &HeaderMap,
+    parts: &Parts,
     body: Body,
 ) -> Result<Held, EddyError> {
-    let mut held = read(shared, headers, body, MAX_PAYLOAD_BYTES).await?;
+    let mut held = read(shared, parts, body, MAX_PAYLOAD_BYTES).await?;
     if held.bytes.is_empty() {
         held.bytes = Bytes::from_static(b"null");
     } else {
@@ -73,7 +75,7 @@ pub(crate) async fn document<T: DeserializeOwned>(
     request: Request,
 ) -> Result<T, EddyError> {
     let (parts, body) = request.into_parts();
-    let held = read(shared, &parts.headers, body, MAX_DOCUMENT).await?;
+    let held = read(shared, &parts, body, MAX_DOCUMENT).await?;
     serde_json::from_slice(&held.bytes).map_err(|error| {
         let code = match error.classify() {
             serde_json::error::Category::Data => ErrorCode::InvalidArgument,
@@ -84,19 +86,22 @@ pub(crate) async fn document<T: DeserializeOwned>(
     })
 }
 
-/// Reads a body of at most `limit` bytes.
+/// Reads a body of at most `limit` bytes, in room of the tenant that the request is for.
 pub(crate) async fn read(
     shared: &Shared,
-    headers: &HeaderMap,
+    parts: &Parts,
     body: Body,
     limit: usize,
 ) -> Result<Held, EddyError> {
-    read_at(PACE, &shared.bodies, headers, body, limit).await
+    let session = parts.extensions.get::<Session>();
+    let session = session.ok_or_else(|| EddyError::internal("a request came from nobody"))?;
+    let whose = (&shared.bodies, session.tenant());
+    read_at(PACE, whose, &parts.headers, body, limit).await
 }
 
 async fn read_at(
     pace: Pace,
-    bodies: &Arc<Semaphore>,
+    (bodies, tenant): (&Arc<Room>, &TenantId),
     headers: &HeaderMap,
     mut body: Body,
     limit: usize,
@@ -109,15 +114,18 @@ async fn read_at(
         let waits = headers.contains_key(header::EXPECT);
         return Err(too_large(waits, body, limit).await);
     }
-    let room = match announced {
+    let mut room = match announced {
         Some(length) if length <= SMALL => None,
         // Without a length it may become as large as the limit.
-        length => Some(reserve(bodies, length.unwrap_or(limit))?),
+        length => Some(bodies.reserve(tenant, length.unwrap_or(limit))?),
     };
     let Some(bytes) = collect(pace, &mut body, announced, limit).await? else {
         return Err(too_large(false, body, limit).await);
     };
-    let room = room.map(|room| shrink(room, bytes.len()));
+    // One that came without a length did not need all of it.
+    if let Some(room) = &mut room {
+        room.shrink(bytes.len());
+    }
     Ok(Held { bytes, _room: room })
 }
 
@@ -154,29 +162,6 @@ async fn collect(
     } else {
         joined.freeze()
     }))
-}
-
-/// Gives back what a body that came without a length did not need.
-fn shrink(mut room: OwnedSemaphorePermit, bytes: usize) -> OwnedSemaphorePermit {
-    let spare = room.num_permits().saturating_sub(bytes.div_ceil(BODY_UNIT));
-    drop(room.split(spare));
-    room
-}
-
-/// A share of a room for bodies.
-pub(crate) fn reserve(
-    bodies: &Arc<Semaphore>,
-    bytes: usize,
-) -> Result<OwnedSemaphorePermit, EddyError> {
-    let units = u32::try_from(bytes.div_ceil(BODY_UNIT)).unwrap_or(u32::MAX);
-    bodies.clone().try_acquire_many_owned(units).map_err(|_| {
-        EddyError::new(
-            ErrorCode::Overloaded,
-            "the node holds as many large bodies as it may",
-        )
-        .hint("Try again shortly.")
-        .retry_after(Duration::from_secs(1))
-    })
 }
 
 impl Pace {
@@ -297,6 +282,14 @@ mod tests {
         Body::from_stream(pieces)
     }
 
+    const LIMIT: usize = 400 << 10;
+
+    /// What the default tenant could have.
+    fn left(room: &Arc<Room>) -> usize {
+        let fits = |bytes: &usize| room.reserve(&TenantId::default_tenant(), *bytes).is_ok();
+        (0..=LIMIT).rev().find(fits).unwrap_or_default()
+    }
+
     const QUICK: Pace = Pace {
         pause: Duration::from_secs(2),
         start: Duration::from_millis(300),
@@ -305,15 +298,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_trickles_ends_and_gives_its_room_back() {
-        let bodies = Arc::new(Semaphore::new(100));
+        let (bodies, tenant) = (Room::new(LIMIT), TenantId::default_tenant());
         let none = HeaderMap::new();
-        let read = |body| read_at(QUICK, &bodies, &none, body, 100 * BODY_UNIT);
+        let read = |body| read_at(QUICK, (&bodies, &tenant), &none, body, LIMIT);
         // Each piece is in time, and all of them would take a minute.
         let slow = trickle(1200, 1, Duration::from_millis(50));
         let error = read(slow).await.err().expect("it takes too long");
         assert_eq!(error.code, ErrorCode::InvalidArgument);
         assert!(error.detail.contains("bytes came in"), "{}", error.detail);
-        assert_eq!(bodies.available_permits(), 100);
+        assert_eq!(left(&bodies), LIMIT);
         // A large one may take its time.
         let large = read(trickle(4, PACE_UNIT, Duration::from_millis(150))).await;
         assert_eq!(large.ok().map(|held| held.bytes.len()), Some(4 * PACE_UNIT));
@@ -321,12 +314,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_body_did_not_need_is_free_again() {
-        let bodies = Arc::new(Semaphore::new(100));
-        let body = trickle(2, BODY_UNIT, Duration::ZERO);
-        let held = read_at(PACE, &bodies, &HeaderMap::new(), body, 100 * BODY_UNIT).await;
+        let (bodies, tenant) = (Room::new(LIMIT), TenantId::default_tenant());
+        let body = trickle(2, 1000, Duration::ZERO);
+        let held = read_at(PACE, (&bodies, &tenant), &HeaderMap::new(), body, LIMIT).await;
         assert!(held.is_ok());
-        assert_eq!(bodies.available_permits(), 98);
+        assert_eq!(left(&bodies), LIMIT - 2000);
         drop(held);
-        assert_eq!(bodies.available_permits(), 100);
+        assert_eq!(left(&bodies), LIMIT);
     }
 }

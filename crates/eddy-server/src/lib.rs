@@ -13,6 +13,8 @@
 //! | `routes` | a file per group of routes |
 //! | `request`, `body`, `options` | from a request to what the node takes |
 //! | `reply`, `convert` | from what the node says to an answer |
+//! | `sending` | large answers on their way out |
+//! | `room` | what large bodies of requests and exports may take, by tenant |
 //! | `metrics` | `/metrics` |
 
 mod body;
@@ -27,7 +29,9 @@ mod origin;
 mod protection;
 mod reply;
 mod request;
+mod room;
 mod routes;
+mod sending;
 mod state;
 mod tls;
 

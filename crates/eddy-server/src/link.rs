@@ -1,7 +1,7 @@
 //! The native link in front of a node: what a request of eddy-link means. The same node, the same
 //! limits and the same errors as HTTP; the protocol itself is eddy-link's, see docs/protocol.md.
 
-use crate::body::{self, check_json};
+use crate::body::check_json;
 use crate::metrics::HttpStats;
 use crate::options::is_traceparent;
 use crate::state::AppState;
@@ -67,7 +67,8 @@ impl Handler for LinkHandler {
     }
 
     fn reserve(&self, bytes: usize) -> Option<Room> {
-        let held = body::reserve(&self.state.bodies, bytes);
+        let session = self.session.get()?;
+        let held = self.state.bodies.reserve(session.tenant(), bytes);
         held.ok().map(Room::new)
     }
 

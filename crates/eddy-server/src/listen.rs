@@ -10,6 +10,7 @@ use crate::protection::{Protection, check_listen};
 use crate::reply::problem;
 use crate::request::no_strange_query;
 use crate::routes::{self, serve};
+use crate::sending::{self, Permits};
 use crate::state::AppState;
 use crate::tls::{self, Protocol};
 use axum::Router;
@@ -17,7 +18,7 @@ use axum::body::Body;
 use axum::http::{Request, Response};
 use eddy_link::tls::TlsServer;
 use eddy_link::{ByteStream, Transport};
-use eddy_node::{Node, TenantPermit};
+use eddy_node::Node;
 use eddy_types::limits::{HEAD_READ_TIMEOUT, MAX_CONNECTIONS, MAX_IN_FLIGHT, MAX_LINKS};
 use eddy_types::{EddyError, ErrorCode};
 use futures::FutureExt as _;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -265,10 +266,13 @@ impl Connections {
     async fn answer(&self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let _open = Gauge::up(&self.stats.in_flight);
         let response = match self.admit(&mut request) {
-            Ok(_permits) => {
+            Ok(permits) => {
                 let handled = self.router.clone().oneshot(request);
                 match AssertUnwindSafe(handled).catch_unwind().await {
-                    Ok(Ok(response)) => response,
+                    Ok(Ok(response)) => match permits {
+                        Some(permits) => sending::send(&self.state.node, response, permits),
+                        None => response,
+                    },
                     Ok(Err(never)) => match never {},
                     Err(_) => {
                         tracing::error!("a handler panicked; the panic is in the log above");
@@ -283,8 +287,8 @@ impl Connections {
     }
 
     /// Whether no foreign page asks, the bearer is known, and there is room. Health has always some,
-    /// and needs no token; metrics has some, too.
-    fn admit(&self, request: &mut Request<Incoming>) -> Result<Permits<'_>, EddyError> {
+    /// and needs no token; metrics has some, too. What an app answers keeps its room by itself.
+    fn admit(&self, request: &mut Request<Incoming>) -> Result<Option<Permits>, EddyError> {
         let node = &self.state.node;
         if !node.demands_tokens() {
             origin::check(request.uri(), request.headers())?;
@@ -292,22 +296,24 @@ impl Connections {
         let path = request.uri().path().to_owned();
         let path = path.as_str();
         if OPEN.contains(&path) {
-            return Ok(Permits::default());
+            return Ok(None);
         }
         if path.starts_with(serve::PREFIX) {
-            return self.admit_to_app(request);
+            self.admit_to_app(request)?;
+            return Ok(None);
         }
         let session = caller::session(node, request.headers())?;
-        let mut permits = Permits::default();
+        let mut permits = None;
         if path.starts_with("/v1/") {
             no_strange_query(request.method(), request.uri())?;
             let permit = Arc::new(session.admit()?);
             // Work that goes on without its client takes it along.
             request.extensions_mut().insert(permit.clone());
-            permits = Permits {
-                _tenant: Some(permit),
-                _node: Some(self.in_flight.try_acquire().map_err(|_| link::full())?),
-            };
+            let place = self.in_flight.clone().try_acquire_owned();
+            permits = Some(Permits {
+                _tenant: permit,
+                _node: place.map_err(|_| link::full())?,
+            });
         }
         request.extensions_mut().insert(session);
         Ok(permits)
@@ -316,7 +322,7 @@ impl Connections {
 
 impl Connections {
     /// The same for a request that an app answers: its room is kept until the answer has gone out.
-    fn admit_to_app(&self, request: &mut Request<Incoming>) -> Result<Permits<'_>, EddyError> {
+    fn admit_to_app(&self, request: &mut Request<Incoming>) -> Result<(), EddyError> {
         let node = &self.state.node;
         let session = caller::session_with_an_app(node, request.headers())?;
         let permit = Arc::new(session.admit()?);
@@ -326,24 +332,17 @@ impl Connections {
         extensions.insert(permit);
         extensions.insert(place);
         extensions.insert(session);
-        Ok(Permits::default())
+        Ok(())
     }
-}
-
-/// The room that a request takes while it is handled.
-#[derive(Default)]
-struct Permits<'a> {
-    _tenant: Option<Arc<TenantPermit>>,
-    _node: Option<SemaphorePermit<'a>>,
 }
 
 fn http1_builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
-    // The time-out also ends connections that idle between requests.
+    // The time-out also ends connections that idle between requests. Not `pipeline_flush`: with it hyper takes all of a body
+    // into its own memory, whether the client reads or not.
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_READ_TIMEOUT)
-        .pipeline_flush(true);
+        .header_read_timeout(HEAD_READ_TIMEOUT);
     builder
 }
 

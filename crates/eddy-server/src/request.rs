@@ -169,7 +169,7 @@ impl FromRequest<AppState> for Call {
                 ..options
             },
             respond_async: options::responds_async(&parts.headers),
-            argument: body::argument(state, &parts.headers, body).await?,
+            argument: body::argument(state, &parts, body).await?,
         })
     }
 }

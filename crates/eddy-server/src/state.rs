@@ -1,14 +1,12 @@
 //! What every route shares.
 
+use crate::room::Room;
 use eddy_node::Node;
 use eddy_types::limits::{
     MAX_BODY_BYTES_IN_FLIGHT, MAX_DEPLOYS_AT_ONCE, MAX_EXPORT_BYTES_IN_FLIGHT,
 };
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-
-/// One body permit stands for so many bytes.
-pub(crate) const BODY_UNIT: usize = 4 << 10;
 
 /// State of the router; handlers get a shared reference.
 #[derive(Clone)]
@@ -17,20 +15,20 @@ pub(crate) struct AppState(Arc<Shared>);
 /// See [`AppState`].
 pub(crate) struct Shared {
     pub(crate) node: Arc<Node>,
-    /// Room for large bodies, in units of [`BODY_UNIT`].
-    pub(crate) bodies: Arc<Semaphore>,
+    /// Room for large bodies.
+    pub(crate) bodies: Arc<Room>,
     pub(crate) deploys: Semaphore,
-    /// Room for exported agents, in the same units.
-    pub(crate) exports: Arc<Semaphore>,
+    /// Room for exported agents.
+    pub(crate) exports: Arc<Room>,
 }
 
 impl AppState {
     pub(crate) fn new(node: Arc<Node>) -> Self {
         Self(Arc::new(Shared {
             node,
-            bodies: Arc::new(Semaphore::new(MAX_BODY_BYTES_IN_FLIGHT / BODY_UNIT)),
+            bodies: Room::new(MAX_BODY_BYTES_IN_FLIGHT),
             deploys: Semaphore::new(MAX_DEPLOYS_AT_ONCE),
-            exports: Arc::new(Semaphore::new(MAX_EXPORT_BYTES_IN_FLIGHT / BODY_UNIT)),
+            exports: Room::new(MAX_EXPORT_BYTES_IN_FLIGHT),
         }))
     }
 }

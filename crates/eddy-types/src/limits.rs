@@ -125,7 +125,8 @@ pub const ADMISSION_CROWD: usize = 64;
 pub const ADMISSION_LINE: usize = 16;
 /// In a crowd, a request may wait for one part in so many of the time it has; else `overloaded`.
 pub const ADMISSION_SHARE: u32 = 4;
-/// Bytes of large request bodies the server holds at once; beyond it `overloaded`.
+/// Bytes of large request bodies the server holds at once; beyond it `overloaded`. A tenant other than the default one has
+/// at most as much as it leaves free; the same holds for [`MAX_EXPORT_BYTES_IN_FLIGHT`].
 pub const MAX_BODY_BYTES_IN_FLIGHT: usize = 256 << 20;
 /// Functions, agent types and methods that one component defines, all together.
 pub const MAX_NAMES_PER_COMPONENT: usize = 2000;
@@ -133,11 +134,11 @@ pub const MAX_NAMES_PER_COMPONENT: usize = 2000;
 pub const MAX_SOURCE_MAP_BYTES: usize = 8 << 20;
 /// JavaScript or Python modules of one component.
 pub const MAX_MODULES: usize = 2000;
-/// Apps of one tenant.
 /// Components of one app.
 pub const MAX_COMPONENTS_PER_APP: usize = 64;
 /// Largest manifest of a deploy, in bytes of JSON.
 pub const MAX_MANIFEST_BYTES: usize = 256 << 10;
+/// Apps of one tenant.
 pub const MAX_APPS_PER_TENANT: usize = 1000;
 /// Deploys that may be read or compiled at once; further ones wait.
 pub const MAX_DEPLOYS_AT_ONCE: usize = 2;
@@ -147,7 +148,8 @@ pub const DEPLOY_GUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest pause in the body of a request.
 pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest time that a client may leave a piece of an app's answer unread, and that an answer is made which nobody reads.
+/// Longest time that a client may leave a piece of a large answer or of an app's unread, and that an answer is made which
+/// nobody reads.
 pub const ANSWER_READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Tokens of one tenant, and of the node itself.
 pub const MAX_TOKENS_PER_TENANT: usize = 1000;

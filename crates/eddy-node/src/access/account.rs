@@ -5,6 +5,7 @@ use super::meter::Meter;
 use super::storage::Storage;
 use crate::clock;
 use crate::fetch::Places;
+use crate::portable;
 use eddy_types::limits::{MAX_DEPLOYS_AT_ONCE, MAX_WAITING_DEPLOYS};
 use eddy_types::{EddyError, ErrorCode, TenantId, TenantSpec};
 use eddy_wasm::MemoryAccount;
@@ -12,7 +13,7 @@ use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// How long a client is told to wait when its tenant has too much under way.
 const RETRY_BUSY: Duration = Duration::from_millis(100);
@@ -36,6 +37,8 @@ pub(crate) struct Account {
     pub(crate) storage: Storage,
     /// Its deploys that are compiled at once: never all that a node does.
     deploys: Arc<Semaphore>,
+    /// Its agents that are exported or imported at once: the same.
+    documents: Semaphore,
     /// Of its requests to the outside.
     pub(crate) places: Places,
     meter: Mutex<Meter>,
@@ -47,13 +50,14 @@ impl Account {
     pub(crate) fn new(tenant: TenantId, spec: TenantSpec) -> Arc<Self> {
         let memory = Arc::new(MemoryAccount::new(spec.limits.memory));
         let default = tenant.as_str() == TenantId::DEFAULT;
-        let deploys = if default { MAX_DEPLOYS_AT_ONCE } else { 1 };
+        let at_once = |all| Semaphore::new(if default { all } else { 1 });
         Arc::new(Self {
             tenant,
             memory,
             fruitless: AtomicU64::new(0),
             waiting_deploys: AtomicU32::new(0),
-            deploys: Arc::new(Semaphore::new(deploys)),
+            deploys: Arc::new(at_once(MAX_DEPLOYS_AT_ONCE)),
+            documents: at_once(portable::AT_ONCE),
             places: Places::new(default),
             storage: Storage::default(),
             spec: RwLock::new(Arc::new(spec)),
@@ -117,6 +121,12 @@ impl Account {
         }
         let turn = self.deploys.clone().acquire_owned().await;
         turn.map_err(|_| EddyError::internal("the places of deploys were closed"))
+    }
+
+    /// Waits until the tenant may have another agent exported or imported.
+    pub(crate) async fn document(&self) -> Result<SemaphorePermit<'_>, EddyError> {
+        let turn = self.documents.acquire().await;
+        turn.map_err(|_| EddyError::internal("the places of documents were closed"))
     }
 
     fn nanos(&self) -> u64 {

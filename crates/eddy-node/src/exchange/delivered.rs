@@ -18,10 +18,10 @@ use tokio::time::Instant;
 pub(super) type Held = Box<dyn Send>;
 
 /// Lets a client read an answer. The future ends with the body, and gives up a reader that takes no piece for `pause`
-/// while there is one.
+/// while there is one. `client` is who a guest makes the answer for.
 pub(super) fn deliver(
     response: http::Response<HttpBody>,
-    client: Client,
+    client: Option<Client>,
     held: Held,
     pause: Duration,
 ) -> (http::Response<HttpBody>, impl Future<Output = ()> + Send) {
@@ -30,7 +30,7 @@ pub(super) fn deliver(
     let (head, inner) = response.into_parts();
     let mut open = Open {
         inner,
-        client: Some(client),
+        client,
         left,
         _held: held,
     };
@@ -91,7 +91,7 @@ impl Shared {
 /// An answer that is still read.
 struct Open {
     inner: HttpBody,
-    /// Until all is delivered.
+    /// Whom a guest makes it for, until all is delivered.
     client: Option<Client>,
     /// A server that has sent as many bytes as were announced does not look for the end.
     left: Option<u64>,
@@ -234,7 +234,8 @@ mod tests {
             response.headers_mut().insert("content-length", value);
         }
         let place = Box::new(held.clone());
-        let (response, watching) = deliver(response, Client::new(gone.clone()), place, PAUSE);
+        let client = Some(Client::new(gone.clone()));
+        let (response, watching) = deliver(response, client, place, PAUSE);
         Watched {
             body: response.into_body(),
             watching,

@@ -105,7 +105,10 @@ impl Node {
             Ok(response) if without_body || is_without_body(&response) => {
                 Ok(self.bodiless(response, client))
             }
-            Ok(response) => Ok(self.deliver(response, client, Box::new((held, options.permit)))),
+            Ok(response) => {
+                let held = Box::new((held, options.permit));
+                Ok(self.watched(response, Some(client), held))
+            }
             Err(error) if ended.is_terminated() => {
                 client.served();
                 Err(error)
@@ -123,11 +126,23 @@ impl Node {
         })
     }
 
-    /// An answer that its client reads in time.
-    fn deliver(
+    /// An answer that no app made, on its way to its client: one that leaves a piece of it unread for
+    /// [`ANSWER_READ_TIMEOUT`] counts as gone, and what is left of the answer is dropped. `held` is dropped when all has gone
+    /// out, or then.
+    #[must_use]
+    pub fn deliver(
         &self,
         response: http::Response<HttpBody>,
-        client: Client,
+        held: impl Send + 'static,
+    ) -> http::Response<HttpBody> {
+        self.watched(response, None, Box::new(held))
+    }
+
+    /// An answer that its client reads in time.
+    fn watched(
+        &self,
+        response: http::Response<HttpBody>,
+        client: Option<Client>,
         held: Held,
     ) -> http::Response<HttpBody> {
         let (response, watching) = deliver(response, client, held, ANSWER_READ_TIMEOUT);

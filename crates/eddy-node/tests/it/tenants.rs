@@ -3,8 +3,10 @@
 use crate::support::{app, call, files, name, start, start_with_own_cache, stop, tenant};
 use bytes::Bytes;
 use eddy_core::MessageId;
-use eddy_node::{Code, Deployment, InvocationTarget, Node, PageRequest, PythonModule, Runtime};
-use eddy_types::{Digest, EddyError, ErrorCode, TenantId};
+use eddy_node::{
+    CallOptions, Code, Deployment, InvocationTarget, Node, PageRequest, PythonModule, Runtime,
+};
+use eddy_types::{AgentId, Digest, EddyError, ErrorCode, Key, TenantId};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
@@ -125,4 +127,40 @@ async fn ids_do_not_say_how_much_was_written() {
         stop(node).await;
     }
     assert_eq!(seen.len(), 4, "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_tenants_documents_leave_a_place_for_anothers() {
+    let data = tempfile::tempdir().expect("a folder");
+    let node = start(data.path()).await;
+    let broken = || EddyError::new(ErrorCode::InvalidArgument, "not a document");
+    let import = |tenant: &str, document: Box<dyn FnOnce() + Send>| {
+        let tenant = TenantId::new(tenant).expect("a tenant");
+        let agent = AgentId::new(tenant, name("cart"), Key::new("x").expect("a key"));
+        let read = move || {
+            document();
+            Err(broken())
+        };
+        node.import_agent(agent, read, CallOptions::default())
+    };
+    // Documents that take for as long as this lasts.
+    let slow = (0..4).map(|_| {
+        let (over, waits) = std::sync::mpsc::channel::<()>();
+        let wait = move || {
+            let _ = waits.recv();
+        };
+        let read = import("crowd", Box::new(wait));
+        (over, read)
+    });
+    let (over, slow): (Vec<_>, Vec<_>) = slow.unzip();
+    let single = async {
+        let read = import("single", Box::new(|| {}));
+        let read = tokio::time::timeout(Duration::from_mins(1), read).await;
+        drop(over);
+        read.expect("it does not wait for the others")
+    };
+    let (slow, single) = tokio::join!(futures::future::join_all(slow), single);
+    assert_eq!(single, Err(broken()));
+    assert_eq!(slow, vec![Err(broken()); 4]);
+    stop(node).await;
 }

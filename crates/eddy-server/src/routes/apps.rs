@@ -35,7 +35,7 @@ pub(crate) async fn deploy(
     request: Request,
 ) -> Result<Response, Failure> {
     let (parts, body) = request.into_parts();
-    let held = body::read(&state, &parts.headers, body, MAX_DEPLOY_BYTES).await?;
+    let held = body::read(&state, &parts, body, MAX_DEPLOY_BYTES).await?;
     // Few at a time: compiling takes every core. Not before the body is there, or slow clients
     // would keep everybody from deploying; bodies that wait here count as room for bodies.
     // The tenant's own turn first, or its deploys would stand in everybody's line.

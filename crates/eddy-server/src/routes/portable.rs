@@ -6,12 +6,11 @@ use crate::caller::{Change, Who};
 use crate::options;
 use crate::reply::{Failure, document, json_bytes};
 use crate::request::{ImportParameters, Parameters, Segments};
+use crate::room::Share;
 use crate::state::AppState;
-use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_LENGTH;
 use axum::response::Response;
 use bytes::Bytes;
 use eddy_api::{
@@ -21,13 +20,9 @@ use eddy_core::{Import, Timer, Value};
 use eddy_node::{AgentExport, CallOptions, TenantPermit};
 use eddy_types::limits::MAX_AGENT_IMPORT_BYTES;
 use eddy_types::{AgentId, EddyError, MethodName};
-use futures::stream;
+use http_body_util::{BodyExt as _, Full};
 use serde_json::value::RawValue;
-use std::convert::Infallible;
 use std::sync::Arc;
-
-/// What is handed to a connection at once, in bytes.
-const PIECE: usize = 64 << 10;
 
 /// Export an agent
 ///
@@ -50,28 +45,24 @@ const PIECE: usize = 64 << 10;
 pub(crate) async fn export(
     State(state): State<AppState>,
     who: Who<Change>,
-    permit: Option<Extension<Arc<TenantPermit>>>,
     Segments((agent_type, key)): Segments<(String, String)>,
 ) -> Result<Response, Failure> {
     let agent = address(who.tenant(), &agent_type, &key)?;
     let own = agent.clone();
     let shaped = move |export| exported(&own, export)?.text();
     let text = state.node.export_agent(&agent, shaped).await?;
-    let room = body::reserve(&state.exports, text.len())?;
-    Ok(sent(text, (room, permit)))
+    let room = state.exports.reserve(who.tenant(), text.len())?;
+    Ok(carrying(room, text))
 }
 
-/// Text whose share of what the node holds, and of what its tenant may have under way, goes with its last piece:
-/// whoever reads slowly holds both.
-fn sent(text: Bytes, held: impl Send + Sync + 'static) -> Response {
-    let length = text.len();
-    let pieces = (0..length).step_by(PIECE).map(move |at| {
-        let _held = &held;
-        Ok::<_, Infallible>(text.slice(at..length.min(at + PIECE)))
+/// An answer whose body has its room along: whoever reads slowly holds it.
+fn carrying(room: Share, text: Bytes) -> Response {
+    let body = Full::new(text).map_err(move |never| {
+        let _along = &room;
+        never
     });
     let mut response = json_bytes(StatusCode::OK, Bytes::new());
-    *response.body_mut() = Body::from_stream(stream::iter(pieces));
-    response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    *response.body_mut() = Body::new(body);
     response
 }
 
@@ -111,7 +102,7 @@ pub(crate) async fn import(
         permit,
         ..options::call_options(&parts.headers)?
     };
-    let held = body::read(&state, &parts.headers, body, MAX_AGENT_IMPORT_BYTES).await?;
+    let held = body::read(&state, &parts, body, MAX_AGENT_IMPORT_BYTES).await?;
     let read = move || imported(&held.bytes, parameters.replace);
     let replaced = state.node.import_agent(agent, read, options).await?;
     Ok(document(StatusCode::OK, &ImportedAgent { replaced }))

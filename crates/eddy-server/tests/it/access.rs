@@ -6,6 +6,9 @@ use eddy_link::{Config, Fate, Operation, Request, Token};
 use eddy_types::{ErrorCode, Role};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// A node with an operator's token and the tenants `shop` and `bank`.
 struct Guarded {
@@ -276,9 +279,46 @@ async fn an_expired_token_is_none() {
     let new = json!({"role": "read", "tenant": "shop", "expires_in": "1ms"});
     let made = post(&node.server, &bearer(&node.operator), "/v1/tokens", &new).await;
     assert!(made.json()["expires"].is_string());
-    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
     let answer = node
         .ask(&text(&made.json()["token"]), "GET", "/v1/apps", "")
         .await;
     assert_eq!(answer.code(), "unauthenticated");
+}
+
+/// Asks whether a body of 64 MiB may come, and keeps the connection.
+async fn asks_for_room(node: &Guarded, token: &str) -> (TcpStream, bool) {
+    let head = format!(
+        "POST /v1/apps HTTP/1.1\r\nhost: localhost\r\n{}expect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        bearer(token),
+        64 << 20,
+    );
+    let mut stream = node.server.connect().await;
+    stream
+        .write_all(head.as_bytes())
+        .await
+        .expect("it goes out");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.expect("an answer");
+    match &answer {
+        b"HTTP/1.1 100" => (stream, true),
+        b"HTTP/1.1 503" => (stream, false),
+        other => panic!("{}", String::from_utf8_lossy(other)),
+    }
+}
+
+#[tokio::test]
+async fn a_tenants_slow_bodies_leave_room_for_anothers() {
+    let node = Guarded::start().await;
+    let (shop, bank) = (
+        node.token("shop", Role::Deploy).await,
+        node.token("bank", Role::Deploy).await,
+    );
+    let mut slow = Vec::new();
+    for _ in 0..6 {
+        slow.push(asks_for_room(&node, &shop).await);
+    }
+    let had = slow.iter().filter(|(_, room)| *room).count();
+    assert_eq!(had, 2, "a half of it all");
+    assert!(asks_for_room(&node, &bank).await.1);
 }

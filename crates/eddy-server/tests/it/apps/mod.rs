@@ -4,6 +4,7 @@ mod ends;
 mod life;
 mod outbound;
 mod requests;
+mod unread;
 
 use crate::wire::{Answer, Running};
 use bytes::Bytes;

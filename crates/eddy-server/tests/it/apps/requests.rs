@@ -196,28 +196,3 @@ async fn http_2_carries_the_same() {
     drop(client);
     connection.abort();
 }
-
-#[tokio::test]
-async fn an_answer_that_nobody_reads_counts_for_its_tenant() {
-    let server = web().await;
-    let one = server.send("PUT", "/v1/tenants/default", "", "{\"concurrency\":1}");
-    let one = one.await;
-    assert_eq!(one.status, 200, "{one:?}");
-    let io = TokioIo::new(server.connect().await);
-    let mut client = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-    // Nothing of a body may be sent.
-    let client = client.initial_stream_window_size(0);
-    let (mut client, connection) = client.handshake(io).await.expect("it speaks HTTP/2");
-    #[allow(clippy::disallowed_methods, reason = "a test's own task")]
-    let connection = tokio::spawn(connection);
-    let request = hyper::Request::get("http://localhost/apps/web/status?code=200&body=x");
-    let request = request.body(http_body_util::Empty::<Bytes>::new());
-    let answer = client.send_request(request.expect("a request")).await;
-    let answer = answer.expect("its head comes");
-    assert_eq!(super::code_of(&super::ended(&server).await), "no error");
-    let second = get(&server, "/apps/web/about").await;
-    assert_eq!(second.code(), "tenant-limit");
-    drop((answer, client));
-    connection.abort();
-    while get(&server, "/apps/web/about").await.status != 200 {}
-}

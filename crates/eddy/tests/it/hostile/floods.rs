@@ -1,10 +1,13 @@
 //! Attacks by mass: what multiplies by itself, and what fills the queues that tenants share.
 
 use super::{Siege, guest, manifest};
+use eddy_api::NewToken;
 use eddy_types::limits::DEFAULT_SHARDS;
 use eddy_types::{AgentId, EddyError, ErrorCode, Key, Name, ShardMap, TenantId};
 use futures::future::join_all;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_multiplies_leaves_room_for_others() {
@@ -126,4 +129,49 @@ fn shared_tag() -> String {
     let mut tags = (0..).map(|n| format!("t{n}"));
     let tag = tags.find(|tag| shard("attacker", tag) == shard("innocent", tag));
     tag.expect("one in sixteen is")
+}
+
+/// Exports that nobody reads: each holds what it is until it was read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exports_that_are_not_read_leave_room_for_others() {
+    let siege = Siege::with_guest().await;
+    for n in 0..16 {
+        let fill = json!({"name": format!("x{n}"), "bytes": 890_000});
+        siege.call("large", "fill", fill).await.expect("it fits");
+    }
+    let admin = NewToken {
+        tenant: Some("attacker".to_owned()),
+        role: "admin".to_owned(),
+        name: String::new(),
+        expires_in: None,
+    };
+    let admin = siege.operator.create_token(&admin).await.expect("a token");
+    let mut unread = Vec::new();
+    for _ in 0..5 {
+        unread.push(export_unread(&siege, &admin.token).await);
+    }
+    let had = unread.iter().filter(|(_, status)| *status == 200).count();
+    assert_eq!(had, 3, "a half of it all");
+    siege.during(3, async {}).await;
+    let own = siege.innocent.export_agent("counter", "own").await;
+    own.expect("the innocent one's agent is exported");
+    siege.ends().await;
+}
+
+/// Exports the large agent and reads the status; the connection takes next to nothing more.
+async fn export_unread(siege: &Siege, token: &str) -> (TcpStream, u16) {
+    let address = siege.node.url.strip_prefix("http://").expect("plain HTTP");
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    let address = address.trim_end_matches('/').parse().expect("an address");
+    let mut stream = socket.connect(address).await.expect("the node listens");
+    let request = format!(
+        "GET /v1/state/hydra/large HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n"
+    );
+    let sent = stream.write_all(request.as_bytes()).await;
+    sent.expect("it goes out");
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await.expect("an answer");
+    let status = std::str::from_utf8(&head[9..]).expect("a status");
+    (stream, status.parse().expect("a number"))
 }
