@@ -216,14 +216,15 @@ impl Streaming {
         if let Some(line) = self.lines.pop_front() {
             return Some(event_of(&line));
         }
-        let Ok(news) = tokio::time::timeout(ALIVE_EVERY, self.reader.next()).await else {
-            return Some(Event::default().comment(""));
-        };
-        // Its token may have been revoked since the last line.
+        let news = tokio::time::timeout(ALIVE_EVERY, self.reader.next()).await;
+        // Its token may have been revoked since the last line, or be over.
         if let Err(error) = self.state.node.session_again(&self.session, None) {
             self.ended = true;
             return Some(event(log::END, &Problem::from(&error)));
         }
+        let Ok(news) = news else {
+            return Some(Event::default().comment(""));
+        };
         Some(match news {
             LogNews::Lines(lines) => {
                 self.lines = lines.into();

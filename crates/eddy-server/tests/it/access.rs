@@ -322,3 +322,32 @@ async fn a_tenants_slow_bodies_leave_room_for_anothers() {
     assert_eq!(had, 2, "a half of it all");
     assert!(asks_for_room(&node, &bank).await.1);
 }
+
+#[tokio::test]
+async fn a_quiet_log_ends_with_its_token() {
+    let node = Guarded::start().await;
+    let token = node.token("shop", Role::Read).await;
+    let follow = format!(
+        "GET /v1/logs?follow=true HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{}\r\n",
+        bearer(&token)
+    );
+    let mut stream = node.server.connect().await;
+    let sent = stream.write_all(follow.as_bytes()).await;
+    sent.expect("it goes out");
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await.expect("it begins");
+    assert_eq!(&head, b"HTTP/1.1 200");
+    let id = token.split('_').nth(1).expect("an id");
+    let path = format!("/v1/tokens/{id}");
+    let revoked = node.ask(&node.operator, "DELETE", &path, "").await;
+    assert_eq!(revoked.status, 204);
+    let mut rest = String::new();
+    let ended = stream.read_to_string(&mut rest);
+    // Long, because it is for who waits for ever.
+    let ended = tokio::time::timeout(Duration::from_mins(1), ended).await;
+    ended.expect("it ends").expect("in order");
+    assert!(
+        rest.contains("event: end") && rest.contains("unauthenticated"),
+        "{rest}"
+    );
+}
