@@ -93,6 +93,5 @@ pub(crate) const FILE: Shape = Shape::Table(&[
         "capabilities",
         Shape::Table(&[("hosts", Shape::Value(value::<Vec<Host>>))]),
     ),
-    ("routes", Shape::Map(route, &Shape::Value(name_value))),
     ("examples", Shape::Value(value::<Vec<Example>>)),
 ]);

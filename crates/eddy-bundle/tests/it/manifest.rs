@@ -88,6 +88,21 @@ fn the_reference_documents_exactly_the_known_keys() {
 }
 
 #[test]
+fn where_nothing_resembles_a_key_each_known_one_is_named_once() {
+    let said = wrong("name = \"shop\"\nqqqqqqqqqq = 1\n");
+    let (_, keys) = said
+        .split_once("known keys here: ")
+        .expect("they are named");
+    let keys = keys.lines().next().expect("a line");
+    let keys: Vec<_> = keys.split(", ").collect();
+    let once: std::collections::BTreeSet<_> = keys.iter().collect();
+    assert!(
+        once.len() == keys.len() && keys.contains(&"routes"),
+        "{keys:?}"
+    );
+}
+
+#[test]
 fn all_problems_come_at_once_with_suggestions() {
     insta::assert_snapshot!(wrong(
         r#"

@@ -66,9 +66,15 @@ pub(crate) fn run(args: &NewArgs, output: &Output) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The app is named like its folder.
+/// The app is named like its folder, also where that is `.`.
 fn app_name(path: &Path) -> Result<Name, EddyError> {
-    let last = path.file_name().and_then(|last| last.to_str());
+    let real = match path.file_name() {
+        Some(_) => path.to_owned(),
+        None => path
+            .canonicalize()
+            .map_err(|error| not_made(path, &error))?,
+    };
+    let last = real.file_name().and_then(|last| last.to_str());
     Name::new(last.unwrap_or_default())
 }
 

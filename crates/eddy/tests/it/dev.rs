@@ -90,6 +90,18 @@ fn a_new_project_is_whole_and_never_written_over() {
     );
 }
 
+#[test]
+fn a_folder_that_is_there_and_empty_gives_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let shop = dir.path().join("shop");
+    std::fs::create_dir(&shop).unwrap();
+    let ran = finish(command(&["new", "ts", "."]).current_dir(&shop));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(ran.stderr, "made shop; next: eddy dev .\n");
+    let manifest = std::fs::read_to_string(shop.join("eddy.toml")).unwrap();
+    assert!(manifest.contains("name = \"shop\""), "{manifest}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_new_project_runs_and_its_examples_work() {
     for language in ["ts", "js"] {
