@@ -1,11 +1,11 @@
 //! `eddy dead-letters`.
 
 use crate::args::DeadLetterCommand;
+use crate::commands::pages::{listed, say_of_more};
 use crate::exit::Failed;
 use crate::output::{Output, table};
 use crate::remote::Remote;
 use eddy_api::{Client, DeadLetter, DeadLetterPage, PageQuery};
-use eddy_types::limits::MAX_PAGE;
 use serde_json::json;
 
 pub(crate) async fn run(
@@ -32,32 +32,21 @@ pub(crate) async fn run(
 }
 
 async fn list(client: &Client, limit: usize, output: &Output) -> Result<(), Failed> {
-    let mut page = DeadLetterPage {
-        items: Vec::new(),
-        next: None,
+    let page = async |query: &PageQuery| {
+        let page = client.dead_letters(query).await?;
+        Ok((page.items, page.next))
     };
-    while page.items.len() < limit {
-        let query = PageQuery {
-            cursor: page.next.take(),
-            limit: Some((limit - page.items.len()).min(MAX_PAGE)),
-        };
-        let more = client.dead_letters(&query).await?;
-        page.items.extend(more.items);
-        page.next = more.next;
-        if page.next.is_none() {
-            break;
-        }
-    }
-    if page.next.is_some() {
-        output.say("There are more; --limit lists more of them.");
-    }
+    let (items, next) = listed(limit, page).await?;
+    let page = DeadLetterPage { items, next };
     output.data(&page, || match &page.items[..] {
         [] => String::new(),
         items => table(
             &["id", "given up", "to", "method", "attempts", "error"],
             items.iter().map(row),
         ),
-    })
+    })?;
+    say_of_more(page.next.as_ref(), output);
+    Ok(())
 }
 
 fn row(letter: &DeadLetter) -> Vec<String> {

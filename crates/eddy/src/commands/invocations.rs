@@ -1,10 +1,11 @@
 //! `eddy invocations`: what ran.
 
 use crate::args::InvocationsArgs;
+use crate::commands::pages::{listed, say_of_more};
 use crate::exit::Failed;
 use crate::output::{Output, table};
 use crate::remote::Remote;
-use eddy_api::{Invocation, InvocationTarget, PageQuery};
+use eddy_api::{Invocation, InvocationPage, InvocationTarget, PageQuery};
 use std::time::Duration;
 
 const COLUMNS: [&str; 6] = ["id", "status", "target", "queued", "ran", "start"];
@@ -19,15 +20,18 @@ pub(crate) async fn run(
         let invocation = client.invocation(id).await?;
         return output.data(&invocation, || in_full(&invocation));
     }
-    let page = PageQuery {
-        cursor: None,
-        limit: Some(args.limit),
+    let page = async |query: &PageQuery| {
+        let page = client.invocations(query).await?;
+        Ok((page.items, page.next))
     };
-    let page = client.invocations(&page).await?;
+    let (items, next) = listed(args.limit, page).await?;
+    let page = InvocationPage { items, next };
     output.data(&page, || match &page.items[..] {
         [] => String::new(),
         items => table(&COLUMNS, items.iter().map(row)),
-    })
+    })?;
+    say_of_more(page.next.as_ref(), output);
+    Ok(())
 }
 
 fn row(invocation: &Invocation) -> Vec<String> {

@@ -1,12 +1,12 @@
 //! `eddy logs`: what guests log, once or as it is written.
 
 use crate::args::LogsArgs;
+use crate::commands::pages::listed;
 use crate::exit::Failed;
 use crate::output::Output;
 use crate::remote::Remote;
 use clap::builder::styling::{AnsiColor, Style};
-use eddy_api::{Client, LogEntry, LogEvent, LogMissed, LogQuery, LogStream, PageQuery};
-use eddy_types::limits::MAX_PAGE;
+use eddy_api::{LogEntry, LogEvent, LogMissed, LogQuery, LogStream, PageQuery};
 use std::fmt::Write as _;
 
 pub(crate) async fn run(remote: &Remote, args: &LogsArgs, output: &Output) -> Result<(), Failed> {
@@ -16,7 +16,13 @@ pub(crate) async fn run(remote: &Remote, args: &LogsArgs, output: &Output) -> Re
         let stream = client.follow_logs(&query, Some(args.limit)).await?;
         return follow(stream, output).await;
     }
-    for line in recent(&client, &query, args.limit).await?.iter().rev() {
+    let page = async |page: &PageQuery| {
+        let page = client.logs(&query, page).await?;
+        Ok((page.items, page.next))
+    };
+    // Newest first.
+    let (lines, _) = listed(args.limit, page).await?;
+    for line in lines.iter().rev() {
         output.data(line, || text(line))?;
     }
     Ok(())
@@ -31,22 +37,6 @@ fn query(args: &LogsArgs) -> LogQuery {
         level: args.level.map(|level| level.as_str().to_owned()),
         since: args.since.clone(),
     }
-}
-
-/// Newest first, over as many pages as it takes.
-async fn recent(client: &Client, query: &LogQuery, limit: usize) -> Result<Vec<LogEntry>, Failed> {
-    let mut lines = Vec::new();
-    let mut page = PageQuery::default();
-    while lines.len() < limit {
-        page.limit = Some((limit - lines.len()).min(MAX_PAGE));
-        let found = client.logs(query, &page).await?;
-        lines.extend(found.items);
-        page.cursor = found.next;
-        if page.cursor.is_none() {
-            break;
-        }
-    }
-    Ok(lines)
 }
 
 /// Until SIGINT or SIGTERM, which is how following is meant to end, or until the node goes away.

@@ -10,6 +10,7 @@ pub(crate) mod doctor;
 pub(crate) mod invocations;
 pub(crate) mod logs;
 pub(crate) mod new;
+pub(crate) mod pages;
 pub(crate) mod portable;
 pub(crate) mod shell;
 pub(crate) mod tenants;

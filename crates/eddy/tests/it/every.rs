@@ -226,6 +226,9 @@ fn invocations() {
     s.run(&format!("invocations {id}"));
     s.run(&format!("invocations {id} --json"));
     s.run("invocations 00");
+    s.run("call cart/bob items");
+    s.run("invocations --limit 1");
+    s.run("invocations --limit 0 --json");
     s.snapshot("invocations");
 }
 
