@@ -26,8 +26,8 @@ pub(crate) fn config(data: &Path) -> NodeConfig {
 }
 
 /// A bundle as a node takes it. A Python app brings its runtime, which is made when it is missing.
-pub(crate) fn deployment(bundle: Bundle, output: &Output) -> Result<Deployment, Failed> {
-    let runtime = python::runtime_for(&bundle, output)?;
+pub(crate) async fn deployment(bundle: Bundle, output: &Output) -> Result<Deployment, Failed> {
+    let runtime = python::runtime_for(&bundle, output).await?;
     let components = bundle.components.into_iter();
     let components = components.map(|component| {
         let code = code(component.code, runtime.as_ref())?;

@@ -11,7 +11,7 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, Write as _};
 
 /// Where a command prints, and how.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Output {
     json: bool,
 }

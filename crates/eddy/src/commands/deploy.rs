@@ -16,8 +16,8 @@ use std::path::Path;
 
 pub(crate) async fn run(remote: &Remote, args: &DeployArgs, output: &Output) -> Result<(), Failed> {
     let client = remote.http()?;
-    let bundle = bundle(&args.path, output)?;
-    let runtime = python::runtime_for(&bundle, output)?;
+    let bundle = bundle(&args.path, output).await?;
+    let runtime = python::runtime_for(&bundle, output).await?;
     let mut request = request(bundle, runtime.as_ref())?;
     let app = {
         let _progress = progress::start(output, &format!("Compiling on {}", client.url()));
@@ -38,17 +38,18 @@ pub(crate) async fn run(remote: &Remote, args: &DeployArgs, output: &Output) -> 
 }
 
 /// Bundles a path; what tools say meanwhile is shown to people, and is part of the error for programs.
-pub(crate) fn bundle(path: &Path, output: &Output) -> Result<Bundle, Failed> {
+pub(crate) async fn bundle(path: &Path, output: &Output) -> Result<Bundle, Failed> {
     let progress = progress::start(output, &format!("Bundling {}", path.display()));
-    let bundle = on_a_large_stack(|| {
-        let tell = |line: &str| progress.line(output, line);
+    let (path, output) = (path.to_owned(), output.clone());
+    let bundle = on_a_large_stack(move || {
+        let tell = |line: &str| progress.line(&output, line);
         let tell: Option<&dyn Fn(&str)> = match output.is_json() {
             true => None,
             false => Some(&tell),
         };
-        eddy_bundle::bundle_telling(path, tell)
-    })?;
-    Ok(bundle?)
+        eddy_bundle::bundle_telling(&path, tell)
+    });
+    Ok(bundle.await??)
 }
 
 /// What an app now offers.

@@ -144,16 +144,18 @@ impl Project<'_> {
     /// Bundles and deploys what is saved now. What is wrong with it is told, and no error here.
     async fn deploy(&mut self) -> Result<Option<(App, Vec<Example>)>, Failed> {
         let start = now();
-        let mut read = Vec::new();
-        let (path, output) = (self.path, self.output);
-        let bundle = on_a_large_stack(|| {
+        let (path, output) = (self.path.to_owned(), self.output.clone());
+        let (bundle, read) = on_a_large_stack(move || {
             let tell = |line: &str| output.say(line);
             let tell: Option<&dyn Fn(&str)> = match output.is_json() {
                 true => None,
                 false => Some(&tell),
             };
-            bundle_noting(path, tell, &mut read).map_err(EddyError::from)
-        })?;
+            let mut read = Vec::new();
+            let bundle = bundle_noting(&path, tell, &mut read).map_err(EddyError::from);
+            (bundle, read)
+        })
+        .await?;
         // Also of one that failed: the save that mends it may be in any of these.
         self.watch.look_at(read)?;
         let before = self.live.clone();
@@ -181,7 +183,7 @@ impl Project<'_> {
     async fn install(&mut self, bundle: Bundle) -> Result<(App, Vec<Example>), Failed> {
         let examples = bundle.manifest.examples.clone();
         let tenant = TenantId::default_tenant();
-        let deployment = local::deployment(bundle, self.output)?;
+        let deployment = local::deployment(bundle, self.output).await?;
         let name = deployment.manifest.name.clone();
         let mut deployed = self.node.deploy(&tenant, deployment.clone()).await;
         if let Some((was, _)) = self.live.clone().filter(|(was, _)| *was != name) {

@@ -49,8 +49,10 @@ struct Outcome {
 }
 
 pub(crate) async fn run(args: &TestArgs, output: &Output) -> Result<(), Failed> {
-    let app = local::deployment(deploy::bundle(&args.path, output)?, output)?;
-    let files = on_a_large_stack(|| eddy_bundle::test_files(&args.path))??;
+    let bundle = deploy::bundle(&args.path, output).await?;
+    let app = local::deployment(bundle, output).await?;
+    let path = args.path.clone();
+    let files = on_a_large_stack(move || eddy_bundle::test_files(&path)).await??;
     if files.is_empty() {
         return Err(no_tests(args).into());
     }

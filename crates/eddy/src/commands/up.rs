@@ -51,11 +51,14 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
     let tokens = OfflineAccess::demands_tokens(&args.data)?;
     check_listen(args.listen, Protection { tokens, encrypted })?;
     let mut signals = Signals::new()?;
-    let deployments = args
-        .app
-        .iter()
-        .map(|path| local::deployment(deploy::bundle(path, output)?, output))
-        .collect::<Result<Vec<_>, _>>()?;
+    let deployments = tokio::select! {
+        biased;
+        name = signals.next() => {
+            output.say(format_args!("{name}: ended before the node had started"));
+            return Ok(());
+        }
+        deployments = bundled(&args.app, output) => deployments?,
+    };
     let node = Node::start(config(&args)).await?;
     let server = bind(args.listen, &node, encrypted).await?;
     let (scheme, server) = match &tls {
@@ -86,6 +89,15 @@ pub(crate) async fn run(args: UpArgs, output: &Output) -> Result<(), Failed> {
             Err(interrupted(name))
         }
     }
+}
+
+async fn bundled(paths: &[PathBuf], output: &Output) -> Result<Vec<Deployment>, Failed> {
+    let mut deployments = Vec::new();
+    for path in paths {
+        let bundle = deploy::bundle(path, output).await?;
+        deployments.push(local::deployment(bundle, output).await?);
+    }
+    Ok(deployments)
 }
 
 /// The node was told twice.

@@ -4,15 +4,21 @@
 mod sources;
 mod toolchain;
 
+pub(crate) use toolchain::{Python, find_python};
+
 use crate::cache;
 use crate::output::Output;
 use crate::progress;
 use bytes::Bytes;
 use eddy_bundle::{Bundle, BundledCode};
 use eddy_types::{Digest, EddyError, ErrorCode};
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often it is looked whether another process has built the runtime.
+const POLL: Duration = Duration::from_millis(100);
 
 /// A built runtime.
 #[derive(Clone, Debug)]
@@ -38,10 +44,15 @@ impl Runtime {
 }
 
 /// The runtime for a bundle, when something in it is Python. The first time it is built, which takes a minute.
-pub(crate) fn runtime_for(bundle: &Bundle, output: &Output) -> Result<Option<Runtime>, EddyError> {
+///
+/// Who stops waiting ends the program that installs or builds.
+pub(crate) async fn runtime_for(
+    bundle: &Bundle,
+    output: &Output,
+) -> Result<Option<Runtime>, EddyError> {
     let mut code = bundle.components.iter().map(|component| &component.code);
     match code.any(|code| matches!(code, BundledCode::Python { .. })) {
-        true => runtime(&cache_dir()?, output).map(Some),
+        true => runtime(&cache_dir()?, output).await.map(Some),
         false => Ok(None),
     }
 }
@@ -51,25 +62,25 @@ pub(crate) fn needed(runtime: Option<&Runtime>) -> Result<&Runtime, EddyError> {
     runtime.ok_or_else(|| EddyError::internal("a bundle with Python has no runtime"))
 }
 
-fn runtime(cache: &Path, output: &Output) -> Result<Runtime, EddyError> {
+async fn runtime(cache: &Path, output: &Output) -> Result<Runtime, EddyError> {
     let folder = cache.join("python").join(format!("runtime-{}", key()));
     if let Some(runtime) = built(&folder) {
         return Ok(runtime);
     }
     let work = cache.join("python");
     fs::create_dir_all(&work).map_err(|error| unusable(&work, &error))?;
-    let _lock = lock(&work.join("lock"), output)?;
+    let _lock = lock(&work.join("lock"), output).await?;
     // Whoever held the lock may have built it.
     if let Some(runtime) = built(&folder) {
         return Ok(runtime);
     }
     clear_leftovers(&work);
-    let componentize = toolchain::componentize_py(&work, output)?;
+    let componentize = toolchain::componentize_py(&work, output).await?;
     let temporary = work.join("building.tmp");
     let made = {
         let _progress =
             progress::start(output, "Building the Python runtime (once, half a minute)");
-        build(&componentize, &temporary)
+        build(&componentize, &temporary).await
     };
     let digest = made?;
     fs::rename(&temporary, &folder).map_err(|error| unusable(&folder, &error))?;
@@ -78,12 +89,15 @@ fn runtime(cache: &Path, output: &Output) -> Result<Runtime, EddyError> {
 }
 
 /// Builds into `folder`: one file, named by its digest.
-fn build(componentize: &toolchain::ComponentizePy, folder: &Path) -> Result<Digest, EddyError> {
+async fn build(
+    componentize: &toolchain::ComponentizePy,
+    folder: &Path,
+) -> Result<Digest, EddyError> {
     let failed = |error| unusable(folder, &error);
     let code = folder.join("sources");
     sources::write(&code).map_err(failed)?;
     let component = folder.join("component.wasm");
-    componentize.build(&code, &component)?;
+    componentize.build(&code, &component).await?;
     let digest = Digest::of(&fs::read(&component).map_err(failed)?);
     fs::rename(component, folder.join(file_name(digest))).map_err(failed)?;
     fs::remove_dir_all(code).map_err(failed)?;
@@ -116,17 +130,22 @@ fn key() -> String {
 }
 
 /// One process at a time builds. The lock goes with its process, however that ends.
-fn lock(path: &Path, output: &Output) -> Result<File, EddyError> {
+async fn lock(path: &Path, output: &Output) -> Result<File, EddyError> {
     let failed = |error| unusable(path, &error);
     let file = File::create(path).map_err(failed)?;
-    if file.try_lock().is_err() {
-        let _progress = progress::start(
-            output,
-            "Waiting for another eddy that builds the Python runtime",
-        );
-        file.lock().map_err(failed)?;
+    let mut progress = None;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            // Waiting inside the system would hold this task, and with it the signals.
+            Err(TryLockError::WouldBlock) => {
+                let what = "Waiting for another eddy that builds the Python runtime";
+                progress.get_or_insert_with(|| progress::start(output, what));
+                tokio::time::sleep(POLL).await;
+            }
+        }
     }
-    Ok(file)
 }
 
 /// Removes what builds that were interrupted have left. Under the lock.

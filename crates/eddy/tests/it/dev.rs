@@ -15,17 +15,22 @@ fn made(language: &str) -> (tempfile::TempDir, PathBuf, Ran) {
     (dir, path, ran)
 }
 
+pub(crate) const DEV: [&str; 4] = ["dev", "--json", "--listen", "127.0.0.1:0"];
+
 /// `eddy dev --json` on a project. Killed when dropped.
-struct Dev {
-    child: Child,
+pub(crate) struct Dev {
+    pub(crate) child: Child,
     out: BufReader<ChildStdout>,
     client: Client,
 }
 
 impl Dev {
-    fn start(path: &Path) -> Self {
-        let mut command = command(&["dev", "--json", "--listen", "127.0.0.1:0"]);
-        let command = command.arg(path).stdout(Stdio::piped());
+    pub(crate) fn start(path: &Path) -> Self {
+        Self::from(command(&DEV).arg(path))
+    }
+
+    pub(crate) fn from(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let ready = event(&mut out);
@@ -34,12 +39,12 @@ impl Dev {
         Self { child, out, client }
     }
 
-    fn event(&mut self) -> Value {
+    pub(crate) fn event(&mut self) -> Value {
         event(&mut self.out)
     }
 
     /// The next event of this kind.
-    fn wait_for(&mut self, kind: &str) -> Value {
+    pub(crate) fn wait_for(&mut self, kind: &str) -> Value {
         loop {
             let event = self.event();
             if event["event"] == kind {
@@ -48,7 +53,14 @@ impl Dev {
         }
     }
 
-    async fn greet(&self) -> String {
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(sent.unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+
+    pub(crate) async fn greet(&self) -> String {
         let options = CallOptions::default();
         let answer = self.client.invoke("greet", "{}".into(), &options).await;
         String::from_utf8(answer.unwrap().result.to_vec()).unwrap()

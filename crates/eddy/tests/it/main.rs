@@ -9,6 +9,7 @@ mod answering;
 mod behaviour;
 mod binary;
 mod book;
+mod building;
 mod crash;
 mod dev;
 mod disk;
