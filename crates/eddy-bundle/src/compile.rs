@@ -21,7 +21,7 @@ mod wasm;
 
 pub use problem::{BundleError, Problem};
 pub use python::PythonModule;
-pub use tests::{LIST_TESTS, RUN_TEST, TestFile, test_files};
+pub use tests::{LIST_TESTS, RUN_TEST, TestFile, TestFiles, test_files};
 
 use eddy_types::{Manifest, Name};
 use std::path::{Path, PathBuf};
@@ -90,7 +90,7 @@ pub fn bundle_telling(path: &Path, tell: Option<&dyn Fn(&str)>) -> Result<Bundle
 
 /// As [`bundle_telling`]; puts the files into `looked_at` that it read or looked for, also when it fails: a
 /// change of any of them may change the outcome, and nothing else does. Of a Rust project these are the
-/// sources and manifests in its folder; what it depends on elsewhere is not looked at.
+/// sources and manifests in its folder and in those that it depends on by path.
 ///
 /// Errors: those of [`bundle`].
 pub fn bundle_noting(

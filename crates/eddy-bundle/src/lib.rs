@@ -17,5 +17,5 @@ pub use remap::SourceMaps;
 #[cfg(feature = "compile")]
 pub use compile::{
     Bundle, BundleError, BundledCode, BundledComponent, JsModule, LIST_TESTS, Problem,
-    PythonModule, RUN_TEST, TestFile, bundle, bundle_noting, bundle_telling, test_files,
+    PythonModule, RUN_TEST, TestFile, TestFiles, bundle, bundle_noting, bundle_telling, test_files,
 };

@@ -34,25 +34,29 @@ pub(crate) struct Plan {
 /// Decides what `path` means.
 pub(crate) fn plan(path: &Path) -> Result<Plan, BundleError> {
     let shown = path.display().to_string();
-    let found = fs::metadata(path).map_err(|error| unreadable(&shown, &error))?;
-    if found.is_dir() {
-        return folder(path);
+    fs::metadata(path).map_err(|error| unreadable(&shown, &error))?;
+    match folder_of(path) {
+        Some(of) => folder(of),
+        None => single(path),
     }
-    if path.file_name().is_some_and(|name| name == MANIFEST) {
-        return folder(parent(path));
-    }
-    single(path)
 }
 
 /// The files that [`plan`] may look for.
 pub(crate) fn beginnings(path: &Path) -> Vec<PathBuf> {
-    let folder = match path.file_name().is_some_and(|name| name == MANIFEST) {
-        true => parent(path),
-        false if path.is_dir() => path,
-        false => return vec![path.to_owned()],
+    let Some(folder) = folder_of(path) else {
+        return vec![path.to_owned()];
     };
     let names = std::iter::once(&MANIFEST).chain(&ENTRIES);
     names.map(|name| folder.join(name)).collect()
+}
+
+/// The project folder that `path` means; none for a single file.
+pub(crate) fn folder_of(path: &Path) -> Option<&Path> {
+    if path.is_dir() {
+        return Some(path);
+    }
+    let is_manifest = path.file_name().is_some_and(|name| name == MANIFEST);
+    is_manifest.then(|| parent(path))
 }
 
 fn parent(path: &Path) -> &Path {

@@ -5,8 +5,8 @@ use super::problem::{BundleError, Problem};
 use super::project::{Budget, Project, unreadable};
 use super::{BundledCode, JsModule, entry, graph};
 use eddy_types::ErrorCode;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// What test files import.
 pub(crate) const SPECIFIER: &str = "eddy/test";
@@ -34,46 +34,77 @@ pub struct TestFile {
     pub code: BundledCode,
 }
 
+/// The tests of a project.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TestFiles {
+    /// In the order of their names.
+    pub files: Vec<TestFile>,
+    /// Folders that could not be read, and so were not searched: their paths relative to the project.
+    pub unread: Vec<String>,
+}
+
 /// The test files of what [`super::bundle`] takes: all of a folder and those below it, or those beside
-/// a single file. In the order of their names.
+/// a single file.
 ///
-/// Errors: as for `bundle`.
-pub fn test_files(path: &Path) -> Result<Vec<TestFile>, BundleError> {
+/// Errors: as for `bundle`; `limit-exceeded` beyond 1000 files.
+pub fn test_files(path: &Path) -> Result<TestFiles, BundleError> {
     let project = entry::plan(path)?.project.with_tests();
-    let mut found = Vec::new();
-    search(&project, Path::new(""), &mut found)?;
+    let mut search = Search {
+        project: &project,
+        below: entry::folder_of(path).is_some(),
+        found: Vec::new(),
+        unread: Vec::new(),
+    };
+    let here = project.root().display().to_string();
+    let read = search.folder(Path::new(""));
+    read.map_err(|error| unreadable(&here, &error))?;
+    let (mut found, mut unread) = (search.found, search.unread);
     found.sort();
+    unread.sort();
     if found.len() > MOST {
         let detail = format!("the project has more than {MOST} test files");
         return Err(Problem::new(detail)
-            .hint("Run those of one folder: eddy test FOLDER.")
+            .hint("Join some of them: a file may hold many tests.")
             .fail(ErrorCode::LimitExceeded));
     }
-    found
-        .into_iter()
-        .map(|name| test_file(&project, name))
-        .collect()
+    let files = found.into_iter().map(|name| test_file(&project, name));
+    Ok(TestFiles {
+        files: files.collect::<Result<_, _>>()?,
+        unread,
+    })
 }
 
-fn search(project: &Project, folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), BundleError> {
-    let here = project.path(folder);
-    let failed = |error| unreadable(&here.display().to_string(), &error);
-    for entry in fs::read_dir(&here).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        let Some(text) = name.to_str() else { continue };
-        if text.starts_with('.') || SKIPPED.contains(&text) {
-            continue;
+/// Looks for test files.
+struct Search<'p> {
+    project: &'p Project,
+    /// Whether also in the folders below: what lies below a single file's folder may be anything.
+    below: bool,
+    found: Vec<PathBuf>,
+    unread: Vec<String>,
+}
+
+impl Search<'_> {
+    fn folder(&mut self, folder: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(self.project.path(folder))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let Some(text) = name.to_str() else { continue };
+            if text.starts_with('.') || SKIPPED.contains(&text) {
+                continue;
+            }
+            let path = folder.join(text);
+            // Links are not followed: they may go round.
+            let kind = entry.file_type()?;
+            if kind.is_dir() && self.below {
+                if self.folder(&path).is_err() {
+                    self.unread.push(path.display().to_string());
+                }
+            } else if kind.is_file() && ENDINGS.iter().any(|ending| text.ends_with(ending)) {
+                self.found.push(path);
+            }
         }
-        // Links are not followed: they may go round.
-        let kind = entry.file_type().map_err(failed)?;
-        if kind.is_dir() {
-            search(project, &folder.join(text), found)?;
-        } else if kind.is_file() && ENDINGS.iter().any(|ending| text.ends_with(ending)) {
-            found.push(folder.join(text));
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn test_file(project: &Project, path: PathBuf) -> Result<TestFile, BundleError> {

@@ -5,6 +5,7 @@ mod modules;
 mod packages;
 mod paths;
 mod python;
+mod testing;
 mod transform;
 mod unusual;
 

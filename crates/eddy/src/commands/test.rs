@@ -10,13 +10,14 @@ use crate::local;
 use crate::output::Output;
 use bytes::Bytes;
 use eddy_api::{LogLine, Problem, rfc3339};
-use eddy_bundle::{LIST_TESTS, RUN_TEST, TestFile};
+use eddy_bundle::{LIST_TESTS, RUN_TEST, TestFile, TestFiles};
 use eddy_node::{CallOptions, Deployment, Node, NodeConfig, PageRequest, Reply, Session};
 use eddy_types::manifest::{EnvValue, Timeout};
 use eddy_types::{
     EddyError, ErrorCode, FunctionId, Manifest, Name, TenantId, TenantSpec, TimeoutSpec,
 };
 use serde::Serialize;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,9 @@ struct Report {
     passed: usize,
     failed: usize,
     tests: Vec<Outcome>,
+    /// Folders that could not be read: whether they hold tests is not known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unread: Vec<String>,
 }
 
 /// How one test ended.
@@ -46,13 +50,22 @@ struct Outcome {
     error: Option<Problem>,
     /// What the test logged; the app's own log is not in it.
     logs: Vec<LogLine>,
+    /// It did not end: it still computes, or holds the clock up for those after it.
+    #[serde(skip)]
+    hangs: bool,
 }
 
 pub(crate) async fn run(args: &TestArgs, output: &Output) -> Result<(), Failed> {
     let bundle = deploy::bundle(&args.path, output).await?;
     let app = local::deployment(bundle, output).await?;
     let path = args.path.clone();
-    let files = on_a_large_stack(move || eddy_bundle::test_files(&path)).await??;
+    let TestFiles { files, unread } =
+        on_a_large_stack(move || eddy_bundle::test_files(&path)).await??;
+    for folder in &unread {
+        output.say(format_args!(
+            "{folder} cannot be read: its tests are left out"
+        ));
+    }
     if files.is_empty() {
         return Err(no_tests(args).into());
     }
@@ -60,18 +73,11 @@ pub(crate) async fn run(args: &TestArgs, output: &Output) -> Result<(), Failed> 
         let detail = format!("no folder can be made for the data of the node: {error}");
         EddyError::new(ErrorCode::StoreFailed, detail).hint("Check TMPDIR and its free space.")
     })?;
-    let node = Node::start(NodeConfig {
-        simulated_time: true,
-        max_instances: INSTANCES,
-        // The next run begins with a new data folder, and most of the same code.
-        code_cache: cache::code(),
-        ..local::config(data.path())
-    })
-    .await?;
+    let node = Node::start(config(data.path())).await?;
     let runner = Runner::new(node, app)?;
     let ran = runner.files(files, &args.filter, output).await;
     let closed = runner.node.shutdown(Duration::ZERO).await;
-    let report = ran?;
+    let report = Report { unread, ..ran? };
     closed.map_err(Failed::stopped)?;
     if report.tests.is_empty() && !args.filter.is_empty() {
         return Err(none_named(&args.filter).into());
@@ -80,6 +86,17 @@ pub(crate) async fn run(args: &TestArgs, output: &Output) -> Result<(), Failed> 
     match report.failed {
         0 => Ok(()),
         failed => Err(some_failed(failed, report.tests.len()).into()),
+    }
+}
+
+/// A node whose clock tests can put forward.
+fn config(data: &Path) -> NodeConfig {
+    NodeConfig {
+        simulated_time: true,
+        max_instances: INSTANCES,
+        // The next run begins with a new data folder, and most of the same code.
+        code_cache: cache::code(),
+        ..local::config(data)
     }
 }
 
@@ -117,6 +134,8 @@ struct Runner {
     app: Deployment,
     /// What the app lists, its tenants may reach and know.
     grants: TenantSpec,
+    /// How long a test may take, in real time.
+    longest: Duration,
 }
 
 impl Runner {
@@ -136,6 +155,7 @@ impl Runner {
             node,
             app,
             grants,
+            longest: LONGEST,
         })
     }
 
@@ -145,16 +165,22 @@ impl Runner {
         filter: &str,
         output: &Output,
     ) -> Result<Report, Failed> {
-        let mut tests = Vec::new();
-        for file in files {
+        let mut tests: Vec<Outcome> = Vec::new();
+        'files: for file in files {
             output.say(&file.name);
             let listing = self.tenant("list", tests.len(), &file).await?;
             let names = self.invoke(&listing, LIST_TESTS, &()).await?;
+            let names = names
+                .ok_or_else(|| self.too_long(&format!(" to list the tests of {}", file.name)))?;
             let names: Vec<String> = serde_json::from_slice(&names.outcome?).unwrap_or_default();
             for name in names.into_iter().filter(|name| name.contains(filter)) {
                 let test = self.test(tests.len(), &file, name).await?;
                 output.say(test.line());
+                let hangs = test.hangs;
                 tests.push(test);
+                if hangs {
+                    break 'files;
+                }
             }
         }
         let failed = tests.iter().filter(|test| !test.ok).count();
@@ -162,6 +188,7 @@ impl Runner {
             passed: tests.len() - failed,
             failed,
             tests,
+            unread: Vec::new(),
         })
     }
 
@@ -171,9 +198,19 @@ impl Runner {
         let began = Instant::now();
         let reply = self.invoke(&tenant, RUN_TEST, &name).await?;
         let took = began.elapsed().as_millis();
-        let record = self.node.invocation(&tenant, reply.invocation);
-        self.forget(&tenant).await?;
-        let logs = record.map(|record| record.logs).unwrap_or_default();
+        let hangs = reply.is_none();
+        let (error, logs) = match reply {
+            None => {
+                let error = self.too_long(", and the run ends with it");
+                (Some(Problem::from(&error)), Vec::new())
+            }
+            Some(reply) => {
+                let record = self.node.invocation(&tenant, reply.invocation);
+                self.forget(&tenant).await?;
+                let error = reply.outcome.as_ref().err().map(Problem::from);
+                (error, record.map(|record| record.logs).unwrap_or_default())
+            }
+        };
         let logs = logs.into_iter().map(|line| LogLine {
             at: rfc3339(line.at),
             level: line.level.to_owned(),
@@ -182,10 +219,11 @@ impl Runner {
         Ok(Outcome {
             file: file.name.clone(),
             name,
-            ok: reply.outcome.is_ok(),
+            ok: error.is_none(),
             milliseconds: u64::try_from(took).unwrap_or(u64::MAX),
-            error: reply.outcome.as_ref().err().map(Problem::from),
+            error,
             logs: logs.collect(),
+            hangs,
         })
     }
 
@@ -243,12 +281,13 @@ impl Runner {
         Ok(manifest)
     }
 
+    /// None when it takes too long.
     async fn invoke(
         &self,
         tenant: &TenantId,
         function: &str,
         argument: &impl Serialize,
-    ) -> Result<Reply, EddyError> {
+    ) -> Result<Option<Reply>, EddyError> {
         let function = FunctionId {
             tenant: tenant.clone(),
             name: Name::new(function)?,
@@ -258,14 +297,19 @@ impl Runner {
         let work = self
             .node
             .invoke(function, Bytes::from(argument), CallOptions::default());
-        match tokio::time::timeout(LONGEST, work).await {
-            Ok(reply) => reply,
-            Err(_) => Err(EddyError::new(
-                ErrorCode::DeadlineExceeded,
-                format!("a test took longer than {} s", LONGEST.as_secs()),
-            )
-            .hint("Look for something that it awaits and that never comes.")),
+        match tokio::time::timeout(self.longest, work).await {
+            Ok(reply) => reply.map(Some),
+            Err(_) => Ok(None),
         }
+    }
+
+    fn too_long(&self, what: &str) -> EddyError {
+        let longest = humantime::format_duration(self.longest);
+        EddyError::new(
+            ErrorCode::DeadlineExceeded,
+            format!("it took longer than {longest}{what}"),
+        )
+        .hint("Look for something that it awaits and that never comes.")
     }
 }
 
@@ -303,5 +347,57 @@ impl Report {
             0 => format!("{} passed", self.passed),
             failed => format!("{} passed, {failed} failed", self.passed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APP: &str = "import { fn } from 'eddy'; export const f = fn(() => 1);";
+    const TESTS: &str = r#"import { test } from "eddy/test";
+test("passes", () => {});
+test("hangs", () => new Promise((done) => setTimeout(done, 3600_000)));
+test("comes after it", () => {});
+"#;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_test_that_hangs_is_named_and_those_before_it_are_told() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let project = dir.path().join("project");
+        std::fs::create_dir(&project).expect("made");
+        let files = [
+            ("eddy.toml", "name = \"x\""),
+            ("index.ts", APP),
+            ("x.test.ts", TESTS),
+        ];
+        for (name, text) in files {
+            std::fs::write(project.join(name), text).expect("written");
+        }
+        let output = Output::new(true);
+        let bundle = deploy::bundle(&project, &output).await.expect("it bundles");
+        let app = local::deployment(bundle, &output).await.expect("no Python");
+        let found = eddy_bundle::test_files(&project).expect("it is a project");
+        let node = Node::start(config(&dir.path().join("data"))).await;
+        let mut runner = Runner::new(node.expect("it starts"), app).expect("a runner");
+        runner.longest = Duration::from_secs(5);
+        let report = runner
+            .files(found.files, "", &output)
+            .await
+            .expect("a report");
+        let closed = runner.node.shutdown(Duration::ZERO).await;
+        closed.expect("it stops");
+        let told = |test: &Outcome| (test.name.clone(), test.ok);
+        let told: Vec<_> = report.tests.iter().map(told).collect();
+        assert_eq!(
+            told,
+            [("passes".to_owned(), true), ("hangs".to_owned(), false)]
+        );
+        assert_eq!((report.passed, report.failed), (1, 1));
+        let line = report.tests[1].line();
+        assert!(
+            line.ends_with("it took longer than 5s, and the run ends with it"),
+            "{line}"
+        );
     }
 }
