@@ -19,7 +19,7 @@ use eddy_types::{EddyError, ErrorCode, Name, TenantId};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// What `--json` prints, one line each.
 #[derive(Serialize)]
@@ -33,7 +33,7 @@ enum Event<'e> {
     },
     /// A version is live. The time is that from the end of the save on.
     Deployed { app: &'e App, millis: u64 },
-    /// A save could not be deployed: what ran before runs on.
+    /// A save could not be deployed, or some are not seen: what ran before runs on.
     Failed { error: &'e Problem },
     /// A guest logged.
     Log { line: &'e LogEntry },
@@ -49,6 +49,10 @@ struct Project<'p> {
     output: &'p Output,
     /// What is live: its name and version.
     live: Option<(Name, u64)>,
+    /// The last save could not be deployed.
+    broken: bool,
+    /// What was told of saves that are not seen.
+    unseen: Option<String>,
 }
 
 pub(crate) async fn run(args: DevArgs, output: &Output) -> Result<(), Failed> {
@@ -78,7 +82,7 @@ pub(crate) async fn run(args: DevArgs, output: &Output) -> Result<(), Failed> {
         error.hint("`eddy dev` is for this machine: leave --listen on loopback, or use `eddy up`.")
     })?;
     let mut signals = Signals::new()?;
-    let watch = Watch::new()?;
+    let watch = Watch::new(&folder(&args.app[0]))?;
     let node = Node::start(up::config(&args)).await?;
     let server = up::bind(args.listen, &node, false).await?;
     let url = format!("http://{}", server.local_addr()?);
@@ -90,6 +94,8 @@ pub(crate) async fn run(args: DevArgs, output: &Output) -> Result<(), Failed> {
         watch,
         output,
         live: None,
+        broken: false,
+        unseen: None,
     };
     let serving = Serving::start(server);
     let ready = Event::Ready {
@@ -112,11 +118,16 @@ pub(crate) async fn run(args: DevArgs, output: &Output) -> Result<(), Failed> {
 
 /// Inside the project, so that each has its own and `rm -r` of it leaves nothing behind.
 fn data_folder(project: &Path) -> PathBuf {
-    let folder = match project.is_dir() {
-        true => project,
-        false => project.parent().unwrap_or(Path::new("")),
-    };
-    folder.join(".eddy")
+    folder(project).join(".eddy")
+}
+
+/// The folder that a project is in.
+fn folder(project: &Path) -> PathBuf {
+    match (project.is_dir(), project.parent()) {
+        (true, _) => project.to_owned(),
+        (false, Some(parent)) if parent != "" => parent.to_owned(),
+        (false, _) => PathBuf::from("."),
+    }
 }
 
 impl Project<'_> {
@@ -143,7 +154,7 @@ impl Project<'_> {
 
     /// Bundles and deploys what is saved now. What is wrong with it is told, and no error here.
     async fn deploy(&mut self) -> Result<Option<(App, Vec<Example>)>, Failed> {
-        let start = now();
+        let (start, begun) = now();
         let (path, output) = (self.path.to_owned(), self.output.clone());
         let (bundle, read) = on_a_large_stack(move || {
             let tell = |line: &str| output.say(line);
@@ -157,7 +168,8 @@ impl Project<'_> {
         })
         .await?;
         // Also of one that failed: the save that mends it may be in any of these.
-        self.watch.look_at(read)?;
+        let looked = self.watch.look_at(read, begun);
+        self.told_unseen(looked.err())?;
         let before = self.live.clone();
         let deployed = match bundle {
             Ok(bundle) => self.install(bundle).await,
@@ -165,14 +177,17 @@ impl Project<'_> {
         };
         match deployed {
             Ok((app, examples)) => {
-                if self.live != before {
+                // What was broken and is as before again is told, too.
+                if self.live != before || self.broken {
                     self.told(&app, start)?;
                 }
+                self.broken = false;
                 Ok(Some((app, examples)))
             }
             Err(Failed {
                 error: Some(error), ..
             }) => {
+                self.broken = true;
                 self.failed(&error)?;
                 Ok(None)
             }
@@ -217,12 +232,29 @@ impl Project<'_> {
         Ok(())
     }
 
-    fn failed(&self, error: &EddyError) -> Result<(), Failed> {
+    /// Saves in some folder are not seen, or all are again. What can be deployed is, all the same.
+    fn told_unseen(&mut self, error: Option<EddyError>) -> Result<(), Failed> {
+        let before = std::mem::replace(
+            &mut self.unseen,
+            error.as_ref().map(|error| error.detail.to_string()),
+        );
+        match error {
+            Some(error) if self.unseen != before => self.error(&error),
+            _ => Ok(()),
+        }
+    }
+
+    fn error(&self, error: &EddyError) -> Result<(), Failed> {
         if self.output.is_json() {
             let error = &Problem::from(error);
             return self.output.data(&Event::Failed { error }, String::new);
         }
         self.output.error(error);
+        Ok(())
+    }
+
+    fn failed(&self, error: &EddyError) -> Result<(), Failed> {
+        self.error(error)?;
         match &self.live {
             Some((_, version)) => self.output.say(format_args!(
                 "version {version} runs on; waiting for a save"
@@ -259,8 +291,8 @@ impl Project<'_> {
 
 #[allow(
     clippy::disallowed_methods,
-    reason = "how long a deploy took is told to people"
+    reason = "how long a deploy took is told to people; files have the system's time"
 )]
-fn now() -> Instant {
-    Instant::now()
+fn now() -> (Instant, SystemTime) {
+    (Instant::now(), SystemTime::now())
 }

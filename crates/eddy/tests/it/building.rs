@@ -42,6 +42,19 @@ fn when_building<T>(project: &Path, command: &mut Command, start: impl Fn(&mut C
 }
 
 #[test]
+fn a_save_while_the_first_build_runs_is_built_after_it() {
+    let project = slow_to_build();
+    let mut dev = when_building(project.path(), command(&DEV).arg(project.path()), Dev::from);
+    fs::write(project.path().join("src/lib.rs"), "second").unwrap();
+    fs::write(project.path().join("built"), "").unwrap();
+    for saved in ["first", "second"] {
+        let failed = dev.wait_for("failed");
+        let detail = failed["error"]["detail"].as_str().unwrap();
+        assert!(detail.ends_with(saved), "{failed}");
+    }
+}
+
+#[test]
 fn a_signal_is_heard_while_something_is_built() {
     let project = slow_to_build();
     let mut dev = when_building(project.path(), command(&DEV).arg(project.path()), Dev::from);

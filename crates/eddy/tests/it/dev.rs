@@ -1,6 +1,7 @@
 //! `eddy new` and `eddy dev`: from nothing to an app that follows its source.
 
 use crate::binary::{Ran, command, eddy, finish, transcript};
+use crate::small_disk::NO_MOUNT;
 use eddy_api::{CallOptions, Client};
 use serde_json::Value;
 use std::io::BufReader;
@@ -219,6 +220,47 @@ async fn a_package_that_is_installed_later_counts_as_a_save() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn folders_that_come_later_and_come_again_count_as_saves() {
+    let (_dir, path, _) = made("ts");
+    let file = path.join("index.ts");
+    let good = std::fs::read_to_string(&file).unwrap();
+    let with_word = format!("import {{ word }} from \"./lib/word\";\n{good}");
+    std::fs::write(&file, with_word.replace("Hello", "${word}")).unwrap();
+    let mut dev = Dev::start(&path);
+    dev.wait_for("failed");
+    let word = |word: &str| {
+        let lib = path.join("lib");
+        std::fs::create_dir(&lib).unwrap();
+        std::fs::write(
+            lib.join("word.ts"),
+            format!("export const word = {word:?};"),
+        )
+        .unwrap();
+    };
+    for said in ["Hi", "Ho"] {
+        word(said);
+        dev.wait_for("deployed");
+        assert_eq!(dev.greet().await, format!("\"{said}, world!\""));
+        std::fs::remove_dir_all(path.join("lib")).unwrap();
+        dev.wait_for("failed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_save_that_is_undone_is_told() {
+    let (_dir, path, _) = made("ts");
+    let file = path.join("index.ts");
+    let good = std::fs::read_to_string(&file).unwrap();
+    let mut dev = Dev::start(&path);
+    let first = dev.wait_for("deployed");
+    std::fs::write(&file, "export const greet = ;").unwrap();
+    dev.wait_for("failed");
+    std::fs::write(&file, good).unwrap();
+    let again = dev.wait_for("deployed");
+    assert_eq!(first["app"]["version"], again["app"]["version"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_project_can_be_renamed() {
     let (_dir, path, _) = made("ts");
     let manifest = path.join("eddy.toml");
@@ -252,6 +294,70 @@ async fn what_is_broken_from_the_beginning_can_be_mended() {
     dev.wait_for("deployed");
     assert_eq!(dev.greet().await, "7");
     assert!(dir.path().join(".eddy").is_dir());
+}
+
+/// A command in a namespace where the system watches for so many only; none where there are no namespaces.
+fn where_few_are_watched(limit: &str, most: u32) -> Option<Command> {
+    let script = format!("echo {most} > /proc/sys/user/{limit} && exec \"$@\"");
+    let command = |inner: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "sh", "-c", &script, "sh"]);
+        command.args(inner);
+        command
+    };
+    let can = command(&["true"])
+        .output()
+        .is_ok_and(|ran| ran.status.success());
+    let told = std::env::var_os(NO_MOUNT).is_some();
+    assert!(
+        can || told,
+        "no namespaces here: allow them, or set {NO_MOUNT}=1"
+    );
+    let mut command = command(&[env!("CARGO_BIN_EXE_eddy")]);
+    command.args(DEV);
+    can.then_some(command)
+}
+
+#[test]
+fn it_says_when_nothing_can_be_watched() {
+    let Some(mut dev) = where_few_are_watched("max_inotify_instances", 0) else {
+        return;
+    };
+    let (_dir, path, _) = made("ts");
+    let ran = finish(dev.arg(&path));
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let problem: Value = serde_json::from_str(&ran.stderr).unwrap();
+    assert_eq!(problem["code"], "limit-exceeded");
+    assert!(problem["hint"].as_str().unwrap().contains("sysctl"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_goes_on_when_not_all_can_be_watched() {
+    let Some(mut command) = where_few_are_watched("max_inotify_watches", 1) else {
+        return;
+    };
+    let (_dir, path, _) = made("ts");
+    let file = path.join("index.ts");
+    let good = std::fs::read_to_string(&file).unwrap();
+    std::fs::create_dir(path.join("lib")).unwrap();
+    std::fs::write(path.join("lib/word.ts"), "export const word = \"Hi\";").unwrap();
+    let with_word = format!("import {{ word }} from \"./lib/word\";\n{good}");
+    std::fs::write(&file, with_word.replace("Hello", "${word}")).unwrap();
+    let mut dev = Dev::from(command.arg(&path));
+    let told = dev.event();
+    assert_eq!(told["error"]["code"], "limit-exceeded", "{told}");
+    let detail = told["error"]["detail"].as_str().unwrap();
+    assert!(detail.contains("/shop/lib are not seen"), "{detail}");
+    assert_eq!(dev.event()["event"], "deployed");
+    assert_eq!(dev.greet().await, "\"Hi, world!\"");
+    // It is told once.
+    std::fs::write(&file, with_word.replace("Hello", "So ${word}")).unwrap();
+    let mut next = dev.event();
+    while next["event"] == "log" {
+        next = dev.event();
+    }
+    assert_eq!(next["event"], "deployed");
+    assert_eq!(dev.greet().await, "\"So Hi, world!\"");
 }
 
 #[test]
