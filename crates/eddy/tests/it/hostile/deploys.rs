@@ -197,8 +197,16 @@ pub(super) fn javascript(source: &str) -> DeployRequest {
     program(vec![module("main.js", source)])
 }
 
+/// The same with a manifest of its own.
+pub(super) fn javascript_as(manifest: Value, source: &str) -> DeployRequest {
+    program_as(manifest, vec![module("main.js", source)])
+}
+
 fn program(modules: Vec<Module>) -> DeployRequest {
-    let mut manifest = manifest();
+    program_as(manifest(), modules)
+}
+
+fn program_as(mut manifest: Value, modules: Vec<Module>) -> DeployRequest {
     manifest["components"] = json!({"main": {"path": "main.js"}});
     DeployRequest {
         manifest: to_raw_value(&manifest).expect("it is JSON"),

@@ -1,6 +1,6 @@
 //! What a guest cannot reach: other hosts, this machine, files, the environment of the node.
 
-use super::{Siege, code, deploys::javascript, guest, manifest};
+use super::{Siege, code, deploys::javascript_as, guest, manifest};
 use eddy_api::SetTenant;
 use eddy_types::ErrorCode;
 use serde_json::{Value, json};
@@ -294,9 +294,10 @@ export const dial = fn(async (ctx, url) => {
     };
     let set = siege.operator.set_tenant("attacker", &granted);
     set.await.expect("granted");
-    let mut app = javascript(DIAL);
-    app.manifest["capabilities"] = json!({"hosts": [host]});
-    app.manifest["functions"] = json!({"dial": {"timeout": "60s"}});
+    let mut manifest = manifest();
+    manifest["capabilities"] = json!({"hosts": [host]});
+    manifest["functions"] = json!({"dial": {"timeout": "60s"}});
+    let app = javascript_as(manifest, DIAL);
     siege.attacker.deploy(&app).await.expect("it deploys");
     let url = json!(format!("http://{host}/")).to_string();
     let options = super::within(60);
