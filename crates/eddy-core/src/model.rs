@@ -216,9 +216,9 @@ impl StoreView for MemoryStore {
         Ok(self.timers.get(&(agent.clone(), name.to_owned())).cloned())
     }
 
-    fn timers_of(&self, agent: &AgentId) -> Result<Vec<String>, EddyError> {
+    fn timers_of(&self, agent: &AgentId) -> Result<Vec<(String, usize)>, EddyError> {
         Ok(entries_of(&self.timers, agent, "")
-            .map(|(name, _)| name.clone())
+            .map(|(name, timer)| (name.clone(), timer.argument.len()))
             .collect())
     }
 

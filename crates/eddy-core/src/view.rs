@@ -82,8 +82,8 @@ pub trait StoreView {
     /// One timer of an agent.
     fn timer(&self, agent: &AgentId, name: &str) -> Result<Option<Timer>, EddyError>;
 
-    /// The names of an agent's timers.
-    fn timers_of(&self, agent: &AgentId) -> Result<Vec<String>, EddyError>;
+    /// The names of an agent's timers, and how large their arguments are, in bytes.
+    fn timers_of(&self, agent: &AgentId) -> Result<Vec<(String, usize)>, EddyError>;
 
     /// Timers that fire at or before `until`, earliest first, strictly after `after` in that order.
     fn timers_until(

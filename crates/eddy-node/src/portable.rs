@@ -118,7 +118,7 @@ fn read<V: StoreView>(agent: &AgentId, view: &V) -> Result<AgentExport, EddyErro
             break;
         }
     }
-    for name in view.timers_of(agent)? {
+    for (name, _) in view.timers_of(agent)? {
         if let Some(timer) = view.timer(agent, &name)? {
             grown(name.len() + timer.argument.len() + ENTRY)?;
             export.timers.push((name, timer));

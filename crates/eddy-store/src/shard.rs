@@ -64,8 +64,8 @@ impl StoreView for ShardStore {
         timers::get(&self.rows, self.shard, agent, name)
     }
 
-    fn timers_of(&self, agent: &AgentId) -> Result<Vec<String>, EddyError> {
-        timers::names(&self.rows, self.shard, agent)
+    fn timers_of(&self, agent: &AgentId) -> Result<Vec<(String, usize)>, EddyError> {
+        timers::of_agent(&self.rows, self.shard, agent)
     }
 
     fn timers_until(

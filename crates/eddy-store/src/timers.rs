@@ -88,17 +88,17 @@ pub(crate) fn get(
         .transpose()
 }
 
-pub(crate) fn names(
+pub(crate) fn of_agent(
     rows: &Rows,
     shard: ShardId,
     agent: &AgentId,
-) -> Result<Vec<String>, EddyError> {
+) -> Result<Vec<(String, usize)>, EddyError> {
     rows.under(&prefix(shard, agent))
         .map(|row| {
-            let (key, _) = row?;
+            let (key, row) = row?;
             let mut key = KeyReader::new(&key);
             key.agent()?;
-            Ok(key.text()?.to_owned())
+            Ok((key.text()?.to_owned(), decode(&row)?.argument.len()))
         })
         .collect()
 }

@@ -44,6 +44,8 @@ pub const MAX_WAITING_BYTES: usize = 64 << 20;
 pub const MAX_SENDS_PER_TURN: usize = 1024;
 /// Timers that one agent may have set.
 pub const MAX_TIMERS_PER_AGENT: usize = 1024;
+/// Bytes that their arguments may have together: whoever sets one more looks at all of them.
+pub const MAX_TIMER_BYTES_PER_AGENT: usize = 8 << 20;
 /// Immediate effects one turn may have in flight at once.
 pub const MAX_PENDING_PER_TURN: usize = 256;
 /// Immediate effects one turn may start over its life.

@@ -5,9 +5,9 @@ use crate::effects::{Effects, Outgoing, TimerRequest};
 use crate::message::{Message, Origin};
 use crate::record::{Change, DedupeKey, DedupeRow, DedupeScope, Outcome, SendRow, Sender, Timer};
 use crate::view::StoreView;
-use eddy_types::limits::{IDEMPOTENCY_WINDOW, MAX_TIMERS_PER_AGENT};
+use eddy_types::limits::{IDEMPOTENCY_WINDOW, MAX_TIMER_BYTES_PER_AGENT, MAX_TIMERS_PER_AGENT};
 use eddy_types::{AgentId, EddyError, ErrorCode, ShardId, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl<R> ShardCore<R> {
@@ -198,35 +198,36 @@ impl<R> ShardCore<R> {
         if effects.timers.values().all(Option::is_none) {
             return Ok(());
         }
-        let mut names: BTreeSet<String> = BTreeSet::new();
+        let mut timers: BTreeMap<String, usize> = BTreeMap::new();
         if !self.overlay.hides_store(agent) {
-            names.extend(view.timers_of(agent)?);
+            timers.extend(view.timers_of(agent)?);
         }
         let newer = self
             .overlay
             .timers_of(agent)
-            .map(|(name, timer)| (name, timer.is_some()));
-        let own = effects
-            .timers
-            .iter()
-            .map(|(name, timer)| (name.as_str(), timer.is_some()));
+            .map(|(name, timer)| (name, timer.map(|timer| timer.argument.len())));
+        let own = effects.timers.iter().map(|(name, timer)| {
+            let size = timer.as_ref().map(|timer| timer.argument.len());
+            (name.as_str(), size)
+        });
         for (name, set) in newer.chain(own) {
-            if set {
-                names.insert(name.to_owned());
-            } else {
-                names.remove(name);
-            }
+            match set {
+                Some(size) => timers.insert(name.to_owned(), size),
+                None => timers.remove(name),
+            };
         }
-        if names.len() > MAX_TIMERS_PER_AGENT {
-            return Err(EddyError::new(
-                ErrorCode::LimitExceeded,
-                format!(
-                    "{agent} would have {} timers; the limit is {MAX_TIMERS_PER_AGENT}",
-                    names.len()
-                ),
-            ));
-        }
-        Ok(())
+        let (number, bytes) = (timers.len(), timers.values().sum::<usize>());
+        let too_much = if number > MAX_TIMERS_PER_AGENT {
+            format!("{agent} would have {number} timers; the limit is {MAX_TIMERS_PER_AGENT}")
+        } else if bytes > MAX_TIMER_BYTES_PER_AGENT {
+            format!(
+                "the arguments of the timers of {agent} would have {bytes} bytes; the limit is {MAX_TIMER_BYTES_PER_AGENT}"
+            )
+        } else {
+            return Ok(());
+        };
+        Err(EddyError::new(ErrorCode::LimitExceeded, too_much)
+            .hint("Keep what is large in the state of the agent, and one timer for what is next."))
     }
 }
 

@@ -33,11 +33,15 @@ fn one(key: &str, value: &str) -> State {
 fn export(world: &World, agent: &AgentId) -> (State, Timers) {
     let store = &world.stores[usize::from(world.map.shard_of_agent(agent).0)];
     let state = store.state_range(agent, "", None, 1000).unwrap();
-    let timers = store.timers_of(agent).unwrap().into_iter().map(|name| {
-        let timer = store.timer(agent, &name).unwrap().unwrap();
-        let argument = String::from_utf8(timer.argument.to_vec()).unwrap();
-        (name, (timer.at.0, argument))
-    });
+    let timers = store
+        .timers_of(agent)
+        .unwrap()
+        .into_iter()
+        .map(|(name, _)| {
+            let timer = store.timer(agent, &name).unwrap().unwrap();
+            let argument = String::from_utf8(timer.argument.to_vec()).unwrap();
+            (name, (timer.at.0, argument))
+        });
     (state.into_iter().collect(), timers.collect())
 }
 

@@ -155,3 +155,24 @@ fn what_a_timer_carries_is_read_when_it_fires() {
     world.pass(SECOND);
     assert_eq!(world.next_run().argument, "new");
 }
+
+/// Whoever sets a timer looks at all of its agent.
+#[test]
+fn what_the_timers_of_an_agent_carry_is_bounded() {
+    let mut world = World::new(1);
+    let large = Bytes::from(format!("\"{}\"", "x".repeat(limits::MAX_PAYLOAD_BYTES - 2)));
+    let most = limits::MAX_TIMER_BYTES_PER_AGENT / large.len();
+    let mut set = |name: usize| {
+        let mut effects = Effects::default();
+        let set = effects.set_timer(&name.to_string(), world.now, FAR, method(), large.clone());
+        set.unwrap();
+        let reply = world.request(&agent("a"), "1", None);
+        world.end("1", effects);
+        world.said(reply)
+    };
+    for name in 0..most {
+        assert_eq!(set(name), "1");
+    }
+    assert_eq!(set(0), "1", "one that is replaced makes room");
+    assert_eq!(set(most), "limit-exceeded");
+}

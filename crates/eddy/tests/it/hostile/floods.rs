@@ -13,19 +13,21 @@ use tokio::net::{TcpSocket, TcpStream};
 async fn what_multiplies_leaves_room_for_others() {
     let siege = Siege::with_guest().await;
     let all = async {
-        // Functions that invoke themselves, agents that call a tree of agents, and a long chain.
-        let forks = siege.invoke("fork", json!(50));
-        let fans = siege.call("root", "fan", json!(100));
-        let nest = siege.call("0", "nest", Value::Null);
-        // Sends that make two of each, and timers that set timers: they go on by themselves.
+        // Sends that make two of each, and timers that set timers: they go on by themselves. First, because an
+        // attacker stands in line behind what it has asked for before.
         let bombs = join_all((0..4).map(|n| {
             let siege = &siege;
             async move { siege.call(&format!("bomb{n}"), "bomb", Value::Null).await }
         }));
         let timers = siege.call("timers", "timers", Value::Null);
-        futures::join!(forks, fans, nest, bombs, timers)
+        let began = futures::join!(bombs, timers);
+        // Functions that invoke themselves, agents that call a tree of agents, and a long chain.
+        let forks = siege.invoke("fork", json!(50));
+        let fans = siege.call("root", "fan", json!(100));
+        let nest = siege.call("0", "nest", Value::Null);
+        (began, futures::join!(forks, fans, nest))
     };
-    let (_, _, nest, bombs, timers) = Box::pin(siege.during(30, all)).await;
+    let ((bombs, timers), (_, _, nest)) = Box::pin(siege.during(30, all)).await;
     if let Ok(nest) = nest {
         let depth = nest[0].as_u64().expect("where it ended");
         assert!(depth <= 33, "{nest}");
