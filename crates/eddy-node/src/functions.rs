@@ -116,6 +116,7 @@ pub(crate) async fn invoke_plain(
     permit: Permit,
 ) -> Outcome {
     let tenant = start.function.tenant.clone();
+    let awaited = start.chain.depth > 0;
     let plain = plain(inner.clone(), start);
     let mut work = Box::pin(async move {
         let _permit = permit;
@@ -127,7 +128,7 @@ pub(crate) async fn invoke_plain(
             // Somebody who went away has no use for it.
             let _ = sender.send(work.await);
         };
-        runners::work(inner, &tenant, Box::pin(work));
+        runners::work(inner, &tenant, Box::pin(work), awaited);
         return receiver.await.unwrap_or_else(|_| Err(broken()));
     }
     match runs::first_slice(work.as_mut()) {

@@ -101,7 +101,7 @@ pub(crate) fn open(
         recent: Recent::default(),
         stats: Stats::default(),
         tasks,
-        runners: Runners::default(),
+        runners: Runners::new(processors()),
         shares: Shares::new(processors()),
         spares: Arc::default(),
         retired: Arc::default(),

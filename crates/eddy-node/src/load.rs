@@ -3,14 +3,14 @@
 //! that would wait for longer than a quarter of the time it has is refused at once, when refusing is
 //! cheap: late answers help nobody, and the work for them makes all others late, too. A quarter, because
 //! some wait several times as long as most. Requests whose turn runs do not wait, so handlers that are
-//! slow because others are (a `fetch`) are no crowd.
+//! slow because others are (a `fetch`) are no crowd; but those that stand in line to go on computing wait as well.
 //!
 //! Each agent type and each function is looked at by itself: a slow one says nothing of a quick one.
 //! Nothing is refused here while processors have time: then requests wait for one another at a single
 //! agent, which has its own limit, and others of its type are free. What has no deadline is never
 //! refused here either.
 
-use eddy_types::limits::{ADMISSION_CROWD, ADMISSION_SHARE};
+use eddy_types::limits::{ADMISSION_CROWD, ADMISSION_LINE, ADMISSION_SHARE};
 use eddy_types::{EddyError, ErrorCode, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -22,6 +22,22 @@ const WINDOW: u64 = 100;
 const STALE: u64 = 1000;
 /// Limits of what a client is told to wait.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What wants the processors of a node.
+#[derive(Clone, Copy)]
+pub(crate) struct Pressure {
+    /// Turns and other work in line to begin.
+    pub(crate) to_begin: usize,
+    /// Guests that have begun, and stand in line to go on computing.
+    pub(crate) to_go_on: usize,
+}
+
+impl Pressure {
+    /// Whether so much waits that processors have no time for more.
+    fn is_saturated(self) -> bool {
+        self.to_begin + self.to_go_on >= ADMISSION_LINE
+    }
+}
 
 /// What goes on at one target.
 #[derive(Default)]
@@ -73,24 +89,23 @@ impl Load {
         target: &str,
         now: Timestamp,
         deadline: Option<Timestamp>,
-        saturated: impl FnOnce() -> bool,
+        pressure: impl FnOnce() -> Pressure,
     ) -> Result<UnderWay, EddyError> {
-        let waiting = self.waiting();
-        if waiting >= ADMISSION_CROWD {
+        let under_way = self.under_way.load(Relaxed);
+        if under_way >= ADMISSION_CROWD {
             self.look(now.0);
-            if let Some(deadline) = deadline
-                && saturated()
-            {
-                self.in_time(target, waiting, deadline.since(now))?;
+            if let Some(deadline) = deadline {
+                let pressure = pressure();
+                let running = self.running.load(Relaxed);
+                // All that stand in line to go on may be of this target.
+                let waiting = under_way.saturating_sub(running) + running.min(pressure.to_go_on);
+                if waiting >= ADMISSION_CROWD && pressure.is_saturated() {
+                    self.in_time(target, waiting, deadline.since(now))?;
+                }
             }
         }
         self.under_way.fetch_add(1, Relaxed);
         Ok(UnderWay(self.clone()))
-    }
-
-    fn waiting(&self) -> usize {
-        let under_way = self.under_way.load(Relaxed);
-        under_way.saturating_sub(self.running.load(Relaxed))
     }
 
     fn in_time(&self, target: &str, waiting: usize, has: Duration) -> Result<(), EddyError> {
@@ -143,12 +158,23 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const IDLE: Pressure = Pressure {
+        to_begin: 0,
+        to_go_on: 0,
+    };
+    const SATURATED: Pressure = Pressure {
+        to_begin: ADMISSION_LINE,
+        to_go_on: 0,
+    };
 
     /// A target that answers 100 requests each 100 ms, with `waiting` more under way.
     fn steady(waiting: usize) -> (Arc<Load>, Vec<UnderWay>, Timestamp) {
         let load = Arc::<Load>::default();
         let mut now = Timestamp(1_000_000);
-        let enter = |now| load.admit("x", now, None, || true).expect("no deadline");
+        let enter = |now| {
+            load.admit("x", now, None, || SATURATED)
+                .expect("no deadline")
+        };
         let all: Vec<_> = (0..waiting).map(|_| enter(now)).collect();
         for _ in 0..20 {
             now = now.plus(Duration::from_millis(WINDOW));
@@ -161,14 +187,17 @@ mod tests {
     fn who_would_be_answered_too_late_is_refused() {
         let (load, _all, now) = steady(400);
         // 400 under way at 1000 a second: 400 ms.
-        let ask = |has: Duration| load.admit("x", now, Some(now.plus(has)), || true);
+        let ask = |has: Duration| load.admit("x", now, Some(now.plus(has)), || SATURATED);
         assert!(ask(2 * SECOND).is_ok());
         let error = ask(SECOND).map(drop).expect_err("too late");
         assert_eq!(error.code, ErrorCode::Overloaded);
         assert!(error.detail.contains("has 1000 ms in all"), "{error:?}");
         assert!(error.retry_after.is_some());
-        assert!(load.admit("x", now, None, || true).is_ok(), "no deadline");
-        let idle = load.admit("x", now, Some(now.plus(SECOND)), || false);
+        assert!(
+            load.admit("x", now, None, || SATURATED).is_ok(),
+            "no deadline"
+        );
+        let idle = load.admit("x", now, Some(now.plus(SECOND)), || IDLE);
         assert!(idle.is_ok(), "processors have time");
     }
 
@@ -176,17 +205,32 @@ mod tests {
     fn few_are_no_crowd() {
         let (load, _all, now) = steady(ADMISSION_CROWD - 2);
         let soon = now.plus(Duration::from_millis(1));
-        assert!(load.admit("x", now, Some(soon), || true).is_ok());
+        assert!(load.admit("x", now, Some(soon), || SATURATED).is_ok());
     }
 
     #[test]
     fn handlers_that_run_for_long_are_no_crowd() {
         let (load, _all, now) = steady(400);
         let running: Vec<_> = (0..400).map(|_| Running::begin(&load)).collect();
-        let ask = || load.admit("x", now, Some(now.plus(SECOND)), || true);
+        let ask = || load.admit("x", now, Some(now.plus(SECOND)), || SATURATED);
         assert!(ask().is_ok());
         drop(running);
         assert!(ask().is_err());
+    }
+
+    #[test]
+    fn handlers_that_stand_in_line_to_go_on_wait() {
+        let (load, _all, now) = steady(400);
+        let _running: Vec<_> = (0..400).map(|_| Running::begin(&load)).collect();
+        let ask = |to_go_on| {
+            let pressure = Pressure {
+                to_begin: 0,
+                to_go_on,
+            };
+            load.admit("x", now, Some(now.plus(SECOND)), || pressure)
+        };
+        assert!(ask(200).is_ok(), "a fifth of a second");
+        assert!(ask(390).is_err());
     }
 
     #[test]
@@ -195,7 +239,7 @@ mod tests {
         for _ in 0..20 {
             now = now.plus(Duration::from_millis(WINDOW));
             for _ in 0..1000 {
-                let asked = load.admit("x", now, Some(now.plus(SECOND)), || true);
+                let asked = load.admit("x", now, Some(now.plus(SECOND)), || SATURATED);
                 assert!(asked.is_err());
             }
         }
@@ -206,7 +250,7 @@ mod tests {
     fn what_was_long_ago_says_nothing() {
         let (load, _all, now) = steady(1000);
         let later = now.plus(SECOND * 60);
-        let asked = load.admit("x", later, Some(later.plus(SECOND)), || true);
+        let asked = load.admit("x", later, Some(later.plus(SECOND)), || SATURATED);
         assert!(asked.is_ok());
     }
 }

@@ -6,7 +6,7 @@ use crate::clock;
 use crate::facade::{CallOptions, Reply as Answer};
 use crate::functions;
 use crate::inner::Inner;
-use crate::load::{Load, UnderWay};
+use crate::load::{Load, Pressure, UnderWay};
 use crate::node::Node;
 use crate::reply::{Reply, lost};
 use crate::turns::limit_of;
@@ -348,8 +348,11 @@ pub(crate) fn let_in(
     now: Timestamp,
     deadline: Option<Timestamp>,
 ) -> Result<UnderWay, EddyError> {
-    let saturated = || inner.runners.are_saturated();
-    load.admit(target.as_str(), now, deadline, saturated)
+    let pressure = || Pressure {
+        to_begin: inner.runners.waiting(),
+        to_go_on: inner.shares.waiting(),
+    };
+    load.admit(target.as_str(), now, deadline, pressure)
 }
 
 /// Until when a request is worth working on: as its client says, or else its target's type.

@@ -8,17 +8,12 @@ use crate::fair::FairQueue;
 use crate::inner::Inner;
 use crate::{runs, turns};
 use eddy_core::TurnStart;
-use eddy_types::limits::ADMISSION_LINE;
 use eddy_types::{RandomState, TenantId};
 use parking_lot::Mutex;
 use std::hash::BuildHasher as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-
-/// Tasks that begin what waits. More than processors, so that none idles while one of them is
-/// between two turns; few enough that other tasks never wait for long.
-const RUNNERS: usize = 4;
 
 /// So many requests in a row of one tenant mean that it is the only one that asks.
 const ALONE_AFTER: u32 = 256;
@@ -27,6 +22,16 @@ const ALONE_AFTER: u32 = 256;
 pub(crate) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Runners {
+    pub(crate) fn new(processors: usize) -> Self {
+        Self {
+            line: Mutex::default(),
+            most: (2 * processors).max(4),
+            last: AtomicU64::default(),
+            shared: AtomicU32::default(),
+            hashes: RandomState::default(),
+        }
+    }
+
     /// How much waits.
     pub(crate) fn waiting(&self) -> usize {
         self.line.lock().jobs.len()
@@ -50,11 +55,6 @@ impl Runners {
         }
         left > 0
     }
-
-    /// Whether so much waits that processors have no time for more.
-    pub(crate) fn are_saturated(&self) -> bool {
-        self.waiting() >= ADMISSION_LINE
-    }
 }
 
 enum Job {
@@ -63,9 +63,11 @@ enum Job {
 }
 
 /// The line, and how many serve it.
-#[derive(Default)]
 pub(crate) struct Runners {
     line: Mutex<Line>,
+    /// Tasks that begin what waits. More than processors, so that none idles while one of them is between two turns; few
+    /// enough that other tasks never wait for long.
+    most: usize,
     /// The tenant that wanted something to begin last, as its hash; 0 when there was none.
     last: AtomicU64,
     /// After so many more requests of that tenant, it is alone.
@@ -81,14 +83,14 @@ struct Line {
 
 /// Runs a turn as soon as a processor has time for it. What a turn that runs waits for goes first.
 pub(crate) fn turn(inner: &Arc<Inner>, start: TurnStart) {
-    let first = runs::is_nested();
+    let first = start.chain.depth > 0;
     let tenant = start.agent.tenant().clone();
     line_up(inner, &tenant, Job::Turn(start), first);
 }
 
-/// The same for other work.
-pub(crate) fn work(inner: &Arc<Inner>, tenant: &TenantId, work: Work) {
-    line_up(inner, tenant, Job::Work(work), runs::is_nested());
+/// The same for other work; `first` when something that runs waits for it.
+pub(crate) fn work(inner: &Arc<Inner>, tenant: &TenantId, work: Work, first: bool) {
+    line_up(inner, tenant, Job::Work(work), first);
 }
 
 /// Runs work here and now as far as it goes, and as a task of its own from there on; or stands it in line, where it
@@ -96,7 +98,7 @@ pub(crate) fn work(inner: &Arc<Inner>, tenant: &TenantId, work: Work) {
 pub(crate) fn begin(inner: &Arc<Inner>, tenant: &TenantId, work: Work) {
     match runs::may_begin(inner, tenant) {
         true => first_slice(inner, work),
-        false => self::work(inner, tenant, work),
+        false => self::work(inner, tenant, work, false),
     }
 }
 
@@ -113,7 +115,7 @@ fn line_up(inner: &Arc<Inner>, tenant: &TenantId, job: Job, first: bool) {
     } else {
         line.jobs.push_back(tenant, job);
     }
-    if line.runners == RUNNERS {
+    if line.runners == inner.runners.most {
         return;
     }
     line.runners += 1;
@@ -164,7 +166,7 @@ mod tests {
 
     #[test]
     fn who_is_alone_does_not_stand_in_line() {
-        let runners = Runners::default();
+        let runners = Runners::new(2);
         let (one, two) = (tenant("one"), tenant("two"));
         for _ in 0..1000 {
             assert!(!runners.shared(&one));

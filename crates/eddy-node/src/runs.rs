@@ -85,11 +85,6 @@ pub(crate) fn urgency() -> Urgency {
     })
 }
 
-/// Whether a guest is on this thread's stack.
-pub(crate) fn is_nested() -> bool {
-    HERE.with(|here| here.nested.get() > 0)
-}
-
 thread_local! {
     static HERE: Here = const {
         Here {

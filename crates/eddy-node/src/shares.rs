@@ -58,6 +58,11 @@ impl Shares {
         }
     }
 
+    /// Guests that have begun, and stand in line.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.lock().waiting.len()
+    }
+
     fn enter(&self, tenant: &TenantId) -> Option<Arc<Ticket>> {
         let mut state = self.0.lock();
         if state.free > 0 {

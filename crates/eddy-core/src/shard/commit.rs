@@ -31,7 +31,7 @@ impl<R> ShardCore<R> {
         let agent = &message.to;
         let volatile = policy.durability == Durability::None;
         self.check_room(&effects.sends)?;
-        self.check_timers(agent, &effects, view)?;
+        self.check_timers(agent, &effects, &message.origin, view)?;
         if volatile {
             self.volatile.check_room(agent, &effects.writes)?;
         }

@@ -193,6 +193,7 @@ impl<R> ShardCore<R> {
         &self,
         agent: &AgentId,
         effects: &Effects,
+        origin: &Origin<R>,
         view: &V,
     ) -> Result<(), EddyError> {
         if effects.timers.values().all(Option::is_none) {
@@ -210,16 +211,23 @@ impl<R> ShardCore<R> {
             let size = timer.as_ref().map(|timer| timer.argument.len());
             (name.as_str(), size)
         });
-        for (name, set) in newer.chain(own) {
-            match set {
+        let set = |timers: &mut BTreeMap<String, usize>, name: &str, size: Option<usize>| {
+            match size {
                 Some(size) => timers.insert(name.to_owned(), size),
                 None => timers.remove(name),
             };
+        };
+        newer.for_each(|(name, size)| set(&mut timers, name, size));
+        let before = timers.values().sum::<usize>();
+        // The one that fired goes with this turn.
+        if let Origin::Timer { name, .. } = origin {
+            timers.remove(name);
         }
+        own.for_each(|(name, size)| set(&mut timers, name, size));
         let (number, bytes) = (timers.len(), timers.values().sum::<usize>());
         let too_much = if number > MAX_TIMERS_PER_AGENT {
             format!("{agent} would have {number} timers; the limit is {MAX_TIMERS_PER_AGENT}")
-        } else if bytes > MAX_TIMER_BYTES_PER_AGENT {
+        } else if bytes > MAX_TIMER_BYTES_PER_AGENT.max(before) {
             format!(
                 "the arguments of the timers of {agent} would have {bytes} bytes; the limit is {MAX_TIMER_BYTES_PER_AGENT}"
             )

@@ -175,4 +175,14 @@ fn what_the_timers_of_an_agent_carry_is_bounded() {
     }
     assert_eq!(set(0), "1", "one that is replaced makes room");
     assert_eq!(set(most), "limit-exceeded");
+    // So does the one that fired.
+    world.pass(FAR);
+    let mut effects = Effects::default();
+    let after = effects.set_timer("next", world.now, FAR, method(), large.clone());
+    after.unwrap();
+    let fired = world.end("1", effects);
+    assert!(fired.argument == large);
+    let left = world.stores[0].timers_of(&agent("a")).unwrap();
+    let names: Vec<_> = left.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.contains(&"next"), "{names:?}");
 }

@@ -31,15 +31,15 @@ pub(crate) struct Place {
 }
 
 impl Places {
-    /// Of the default tenant, which may have as many requests under way as the node, or of another one.
+    /// Of the default tenant, which may have as many as the node, or of another one.
     pub(crate) fn new(is_default: bool) -> Self {
-        let requests = match is_default {
-            true => MAX_OUTBOUND_REQUESTS,
-            false => MAX_OUTBOUND_REQUESTS_PER_TENANT,
+        let (requests, lookups) = match is_default {
+            true => (MAX_OUTBOUND_REQUESTS, MAX_LOOKUPS),
+            false => (MAX_OUTBOUND_REQUESTS_PER_TENANT, MAX_LOOKUPS_PER_TENANT),
         };
         Self {
             requests: Arc::new(Semaphore::new(requests)),
-            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS_PER_TENANT)),
+            lookups: Arc::new(Semaphore::new(lookups)),
         }
     }
 

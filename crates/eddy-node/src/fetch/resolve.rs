@@ -175,7 +175,8 @@ mod tests {
     #[tokio::test]
     async fn look_ups_that_nobody_waits_for_any_more_keep_their_threads_and_their_places() {
         let slow = Arc::new(Slow::default());
-        let account = Account::new(TenantId::default_tenant(), TenantSpec::default());
+        let tenant = TenantId::new("own").expect("a tenant");
+        let account = Account::new(tenant, TenantSpec::default());
         let asked = slow.clone();
         let names = Guarded {
             account,

@@ -74,6 +74,7 @@ pub(crate) async fn run(args: DevArgs, output: &Output) -> Result<(), Failed> {
         grace: args.grace,
     };
     up::log_to_stderr()?;
+    up::open_more_files();
     let protection = Protection {
         tokens: OfflineAccess::demands_tokens(&args.data)?,
         encrypted: false,

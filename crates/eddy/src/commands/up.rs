@@ -124,7 +124,7 @@ async fn keep_fresh(certificate: &mut Option<Certificate>) {
 
 /// Lets the node have as many files open as the system lets it ask for. Shells begin with fewer, for programs that take
 /// numbers of files for small; connections would use these up.
-fn open_more_files() {
+pub(crate) fn open_more_files() {
     let limit = getrlimit(Resource::Nofile);
     let most = Rlimit {
         current: limit.maximum,
