@@ -31,15 +31,14 @@ impl<W> Waiters<W> {
         self.0.push_back(waiter);
         oldest.flatten()
     }
+}
 
-    /// What the one is told that is to wait no more.
-    pub(crate) fn too_many() -> EddyError {
-        let detail =
-            format!("{MAX_MAILBOX} later requests with the same key wait for the same answer");
-        EddyError::new(ErrorCode::Overloaded, detail)
-            .hint("Wait for the answer to a request before you repeat it.")
-            .retry_after(Duration::from_secs(1))
-    }
+/// What the one of them is told that is to wait no more.
+pub(crate) fn waits_no_more() -> EddyError {
+    let detail = format!("{MAX_MAILBOX} later requests with the same key wait for the same answer");
+    EddyError::new(ErrorCode::Overloaded, detail)
+        .hint("Wait for the answer to a request before you repeat it.")
+        .retry_after(Duration::from_secs(1))
 }
 
 impl<W> IntoIterator for Waiters<W> {

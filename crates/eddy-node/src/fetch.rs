@@ -170,8 +170,12 @@ pub(crate) fn check(
 fn size_of(headers: &HeaderMap) -> usize {
     let sizes = headers.iter();
     sizes
-        .map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES)
+        .map(|(name, value)| header_size(name.as_str(), value.as_bytes()))
         .sum()
+}
+
+fn header_size(name: &str, value: &[u8]) -> usize {
+    name.len() + value.len() + HEADER_BYTES
 }
 
 fn check_for(reach: &Reach, request: HttpRequest) -> Result<Request, EddyError> {
@@ -223,7 +227,7 @@ fn check_sizes(request: &HttpRequest) -> Result<(), EddyError> {
         return Err(refused("address", bytes, MAX_FETCH_URL_BYTES));
     }
     let headers = request.headers.iter();
-    let sizes = headers.map(|(name, value)| name.len() + value.len() + HEADER_BYTES);
+    let sizes = headers.map(|(name, value)| header_size(name, value.as_bytes()));
     let bytes = sizes.sum();
     if bytes > MAX_FETCH_HEADERS_BYTES {
         return Err(refused("headers", bytes, MAX_FETCH_HEADERS_BYTES));

@@ -45,8 +45,9 @@ impl Runners {
         if before != who {
             self.last.store(who, Relaxed);
             let shared = before != 0;
-            self.shared
-                .store(if shared { ALONE_AFTER } else { 0 }, Relaxed);
+            if shared {
+                self.shared.store(ALONE_AFTER, Relaxed);
+            }
             return shared;
         }
         let left = self.shared.load(Relaxed);

@@ -162,7 +162,7 @@ pub const MAX_OUTBOUND_REQUESTS_PER_TENANT: usize = 1024;
 /// Names of hosts that are looked up at once; further ones wait. Each look-up takes a thread of those that also write
 /// checkpoints.
 pub const MAX_LOOKUPS: usize = 64;
-/// Those of one tenant.
+/// Those of one tenant other than the default one.
 pub const MAX_LOOKUPS_PER_TENANT: usize = 16;
 /// Deploys of one tenant that may wait for their turn.
 pub const MAX_WAITING_DEPLOYS: u32 = 8;

@@ -108,20 +108,21 @@ impl Limiter {
         self.denied
     }
 
-    /// Charges the account for so many bytes of linear memory and of tables.
-    fn charge(&mut self, linear: usize, tables: usize) -> Result<(), Denied> {
+    /// Charges the account for so many bytes of linear memory and of tables; notes it when they are not there.
+    fn charge(&mut self, linear: usize, tables: usize) -> bool {
         if self.shares && !self.started {
             self.shared = shared_of(linear);
         }
         let Some(account) = &self.account else {
-            return Ok(());
+            return true;
         };
         let wanted = charge_of(linear, self.shared, tables);
         if !account.take(wanted.saturating_sub(self.charged)) {
-            return Err(Denied::Shared(account.limit().unwrap_or_default()));
+            self.denied = Some(Denied::Shared(account.limit().unwrap_or_default()));
+            return false;
         }
         self.charged = self.charged.max(wanted);
-        Ok(())
+        true
     }
 }
 
@@ -148,8 +149,7 @@ impl ResourceLimiter for Limiter {
             self.denied = Some(Denied::Own(self.limit));
             return Ok(false);
         }
-        if let Err(denied) = self.charge(total, self.tables) {
-            self.denied = Some(denied);
+        if !self.charge(total, self.tables) {
             return Ok(false);
         }
         self.used = total;
@@ -176,8 +176,7 @@ impl ResourceLimiter for Limiter {
         }
         let growth = desired.saturating_sub(current) * ELEMENT;
         let total = self.tables + growth;
-        if let Err(denied) = self.charge(self.used, total) {
-            self.denied = Some(denied);
+        if !self.charge(self.used, total) {
             return Ok(false);
         }
         self.tables = total;

@@ -3,7 +3,7 @@
 
 use super::stop::shutting_down;
 use super::{Action, Phase, ShardCore};
-use crate::dedupe::{Waiters, mismatch};
+use crate::dedupe::{Waiters, mismatch, waits_no_more};
 use crate::effects::Outgoing;
 use crate::gates::Gated;
 use crate::message::{CallChain, MessageId};
@@ -185,7 +185,7 @@ impl<R> ShardCore<R> {
                 Some(running) if running.digest == digest => {
                     let waiter = (request.reply, request.background);
                     if let Some((oldest, _)) = running.waiters.add(waiter) {
-                        refuse(oldest, Waiters::<R>::too_many(), out);
+                        refuse(oldest, waits_no_more(), out);
                     }
                 }
                 Some(_) => refuse_mismatch(request, out),

@@ -2,7 +2,7 @@
 
 use super::functions::refuse;
 use super::{Action, Mutation, ShardCore};
-use crate::dedupe::{Joined, Waiters, mismatch};
+use crate::dedupe::{Joined, mismatch, waits_no_more};
 use crate::message::{Message, Origin};
 use crate::record::{DedupeKey, DedupeScope, Outcome};
 use crate::view::StoreView;
@@ -42,7 +42,7 @@ impl<R> ShardCore<R> {
             // It waits for the first one as if it had queued itself.
             Joined::Waits(to, id, oldest) => {
                 if let Some(oldest) = oldest {
-                    refuse(oldest, Waiters::<R>::too_many(), out);
+                    refuse(oldest, waits_no_more(), out);
                 }
                 if let Some(caller) = caller {
                     self.start_probe(caller, to, id, out);
